@@ -1,0 +1,106 @@
+"""Who is asking, and where their rights hold. Pure values; PostgreSQL decides rows by what stands here."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Final, Literal, TypeAlias
+
+Ids: TypeAlias = frozenset[int] | None
+"""A set of ids; None is every id."""
+
+
+def _both(a: Ids, b: Ids) -> Ids:
+    return b if a is None else a if b is None else a & b
+
+
+def _either(a: Ids, b: Ids) -> Ids:
+    return None if a is None or b is None else a | b
+
+
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """Where a right holds: plants it touches at all, plants it holds in for every department, single departments."""
+
+    plants: Ids
+    whole_plants: Ids
+    departments: Ids = frozenset()
+
+    @classmethod
+    def of_plants(cls, plants: Iterable[int]) -> Scope:
+        ids = frozenset(plants)
+        return cls(ids, ids)
+
+    @classmethod
+    def of_department(cls, plant: int, department: int) -> Scope:
+        return cls(frozenset({plant}), frozenset(), frozenset({department}))
+
+    def __or__(self, other: Scope) -> Scope:
+        return Scope(
+            _either(self.plants, other.plants),
+            _either(self.whole_plants, other.whole_plants),
+            _either(self.departments, other.departments),
+        )
+
+    def within(self, plants: Ids) -> Scope:
+        """The part of this scope that lies in the given plants. Departments need no cut: a row shows its plant too."""
+        return Scope(_both(self.plants, plants), _both(self.whole_plants, plants), self.departments)
+
+    def covers_plant(self, plant: int | None) -> bool:
+        return plant is None or self.plants is None or plant in self.plants
+
+    def covers_row(self, plant: int | None, department: int | None) -> bool:
+        if plant is None or self.whole_plants is None or plant in self.whole_plants:
+            return True
+        return self.covers_plant(plant) and department is not None and (self.departments is None or department in self.departments)
+
+
+EVERYWHERE: Final = Scope(None, None, None)
+NOWHERE: Final = Scope(frozenset(), frozenset())
+
+Access: TypeAlias = Literal["write", "delete"]
+
+
+@dataclass(frozen=True, slots=True)
+class Actor:
+    """A verified caller: a user or an app of one organization, or nobody yet."""
+
+    organization_id: int | None
+    user_id: int | None = None
+    app_id: int | None = None
+    permissions: Mapping[str, Scope] = field(default_factory=dict)
+    readable: Ids = frozenset()
+    writable: Ids = frozenset()
+    deletable: Ids = frozenset()
+    request_id: str | None = None
+    session_id: str | None = None
+    expires_at: datetime | None = None
+    client_ip: str | None = None
+
+    @property
+    def signed_in(self) -> bool:
+        return self.organization_id is not None
+
+    @property
+    def principal(self) -> str:
+        """A stable name for receipts, limits and logs: `user:7`, `app:3` or `anonymous`."""
+        if self.user_id is not None:
+            return f"user:{self.user_id}"
+        return f"app:{self.app_id}" if self.app_id is not None else "anonymous"
+
+    def may(self, permission: str) -> bool:
+        return permission in self.permissions
+
+    def read_scope(self, permission: str | None) -> Scope:
+        """Plants whose rows the caller sees under a permission; None asks for plant access alone."""
+        held = EVERYWHERE if permission is None else self.permissions.get(permission, NOWHERE)
+        return held.within(self.readable)
+
+    def write_scope(self, permission: str | None, access: Access = "write") -> Scope:
+        """Plants whose rows the caller may change under a permission."""
+        held = EVERYWHERE if permission is None else self.permissions.get(permission, NOWHERE)
+        return held.within(self.readable).within(self.deletable if access == "delete" else self.writable)
+
+
+ANONYMOUS: Final = Actor(None)

@@ -1,0 +1,89 @@
+"""Refusals: what a rule raises when the answer is no. Pure: no framework, no I/O.
+
+A refusal is a business answer a client can act on: it rolls the transaction back and reaches the caller as
+typed data in `errors`. Anything else that is raised is a bug, is logged and is masked at the edge.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field, fields
+from typing import Any, ClassVar, TypeVar
+
+R = TypeVar("R", bound="Refused")
+
+
+class Refused(Exception):
+    """A rule said no."""
+
+    code: ClassVar[str]
+    retryable: ClassVar[bool] = False
+    description: ClassVar[str]
+
+    def __init__(self, message: str, *, path: tuple[str | int, ...] = (), **details: Any) -> None:
+        super().__init__(message)
+        self.message = message
+        self.path = tuple(str(part) for part in path)
+        if set(details) != set(self.details()):
+            raise TypeError(f"{type(self).__name__} takes {sorted(self.details())}, got {sorted(details)}")
+        for name, value in details.items():
+            setattr(self, name, value)
+
+    @classmethod
+    def details(cls) -> dict[str, str]:
+        """Extra fields a client can act on, with their descriptions."""
+        declared: Any = getattr(cls, "__dataclass_fields__", None)
+        return {f.name: f.metadata["description"] for f in fields(cls)} if declared else {}  # type: ignore[arg-type]
+
+    def __str__(self) -> str:
+        return f"{self.code}: {self.message}"
+
+
+def detail(description: str) -> Any:
+    """A fact the client needs to act on the refusal."""
+    return field(metadata={"description": description}, kw_only=True)
+
+
+def refusal(code: str, description: str, *, retryable: bool = False) -> Callable[[type[R]], type[R]]:
+    """Name a refusal: its code for programs, its description for the schema's reader."""
+
+    def name(cls: type[R]) -> type[R]:
+        made = dataclass(init=False, eq=False, repr=False)(cls)
+        made.code, made.description, made.retryable = code, description, retryable
+        return made
+
+    return name
+
+
+@refusal("NOT_FOUND", "It does not exist, or not for this caller: the two are never told apart.")
+class NotFound(Refused): ...
+
+
+@refusal("FORBIDDEN", "It is visible to the caller, but the caller may not change it.")
+class NotPermitted(Refused): ...
+
+
+@refusal("ALREADY_EXISTS", "Something with this code, number or name exists already in the organization.")
+class AlreadyExists(Refused): ...
+
+
+@refusal("VERSION_CONFLICT", "Somebody else changed the object since it was read.", retryable=True)
+class VersionConflict(Refused):
+    current: int = detail("Version of the object now; read it again before retrying.")
+
+
+@refusal("INVALID_TRANSITION", "The object's state does not allow this step.")
+class InvalidTransition(Refused):
+    from_: str = detail("State the object is in.")
+    to: str = detail("State that was asked for.")
+    allowed: list[str] = detail("States that can be reached from where it is.")
+
+
+@refusal("VALIDATION_FAILED", "A value is outside what is allowed.")
+class ValidationFailed(Refused):
+    constraint: str = detail("The rule that was broken, for example `maxLength 255`.")
+
+
+COMMON: tuple[type[Refused], ...] = (
+    NotFound, NotPermitted, AlreadyExists, VersionConflict, InvalidTransition, ValidationFailed,
+)  # fmt: skip

@@ -1,0 +1,80 @@
+-- app.touch(): row trigger: count the version and stamp the time of change.
+create or replace function app.touch() returns trigger language plpgsql as $$
+begin
+    new.version := old.version + 1;
+    new.updated_at := clock_timestamp();
+    return new;
+end $$;
+
+-- app.changed_fields(before, after): the columns whose value differs, bookkeeping columns left out.
+create or replace function app.changed_fields(before jsonb, after jsonb) returns text[] language sql immutable
+return (select coalesce(array_agg(coalesce(a.key, b.key) order by coalesce(a.key, b.key)), '{}')
+        from jsonb_each(after) a full join jsonb_each(before) b using (key)
+        where a.value is distinct from b.value and coalesce(a.key, b.key) not in ('version', 'updated_at'));
+
+-- app.announce(...): one event into the inbox; the relay gives it its position.
+create or replace function app.announce(organization integer, plant bigint, department bigint, topic text, entity bigint,
+                                        operation text, changed text[], from_status text, to_status text)
+returns void language plpgsql security definer set search_path = pg_catalog as $$
+begin
+    insert into ev.inbox (organization_id, plant_id, department_id, topic, entity_id, operation, changed_fields,
+                          from_status, to_status, actor_user_id, actor_app_id, request_id)
+    values (organization, plant, department, topic, entity, operation, changed, from_status, to_status,
+            nullif(current_setting('app.user_id', true), '')::bigint,
+            nullif(current_setting('app.app_id', true), '')::bigint,
+            nullif(current_setting('app.request_id', true), ''));
+end $$;
+revoke execute on function app.announce from public;
+
+-- app.record_change(): row trigger of tracked tables: the audit row and the event, in the writer's transaction.
+-- It runs as the owner, so that the application role can read the audit trail but never write it.
+create or replace function app.record_change() returns trigger language plpgsql
+security definer set search_path = pg_catalog as $$
+declare
+    before jsonb := case when tg_op <> 'INSERT' then to_jsonb(old) end;
+    after jsonb := case when tg_op <> 'DELETE' then to_jsonb(new) end;
+    row jsonb := coalesce(after, before);
+    changed text[] := app.changed_fields(coalesce(before, '{}'), coalesce(after, '{}'));
+begin
+    if tg_op = 'UPDATE' and changed = '{}' then
+        return null;
+    end if;
+    insert into app.audit_logs (organization_id, plant_id, entity_type, entity_id, action, before, after, changed_fields,
+                                actor_user_id, actor_app_id, request_id)
+    values ((row ->> 'organization_id')::integer, (row ->> 'plant_id')::bigint, tg_argv[0], (row ->> 'id')::bigint,
+            lower(tg_op), before, after, changed,
+            nullif(current_setting('app.user_id', true), '')::bigint,
+            nullif(current_setting('app.app_id', true), '')::bigint,
+            nullif(current_setting('app.request_id', true), ''));
+    perform app.announce((row ->> 'organization_id')::integer,
+                         case when tg_argv[0] = 'Plant' then (row ->> 'id')::bigint else (row ->> 'plant_id')::bigint end,
+                         (row ->> 'department_id')::bigint, tg_argv[0], (row ->> 'id')::bigint, lower(tg_op), changed,
+                         before ->> 'status', after ->> 'status');
+    return null;
+end $$;
+
+-- app.record_event(): row trigger of ledgers, which are their own audit trail: the event alone.
+create or replace function app.record_event() returns trigger language plpgsql
+security definer set search_path = pg_catalog as $$
+declare
+    row jsonb := to_jsonb(coalesce(new, old));
+begin
+    perform app.announce((row ->> 'organization_id')::integer, (row ->> 'plant_id')::bigint, (row ->> 'department_id')::bigint,
+                         tg_argv[0], (row ->> 'id')::bigint, lower(tg_op), '{}', null, row ->> 'status');
+    return null;
+end $$;
+
+-- app.track(table, type): version and time of change, audit trail and events for a table of the GraphQL type.
+create or replace procedure app.track(target regclass, type text) language plpgsql as $$
+begin
+    execute format('create or replace trigger touch before update on %s for each row execute function app.touch()', target);
+    execute format('create or replace trigger record_change after insert or update or delete on %s'
+                   ' for each row execute function app.record_change(%L)', target, type);
+end $$;
+
+-- app.track_ledger(table, type): events for an insert-only table of the GraphQL type.
+create or replace procedure app.track_ledger(target regclass, type text) language plpgsql as $$
+begin
+    execute format('create or replace trigger record_event after insert on %s'
+                   ' for each row execute function app.record_event(%L)', target, type);
+end $$;

@@ -1,0 +1,120 @@
+"""What every resolver is given: who asks, one read transaction, the loaders, and the way to write."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Protocol, TypeAlias
+
+import strawberry
+from sqlalchemy.exc import DBAPIError
+
+from db.actor import Access, Actor
+from db.session import Database, ReadTx, WriteTx
+from schema.faults import unstorable
+from schema.loaders import Loaders
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """Something that happened to one object; what it looks like now is read again by each subscriber."""
+
+    pos: int
+    topic: str
+    entity_id: int
+    operation: str
+    changed_fields: tuple[str, ...]
+    from_status: str | None
+    to_status: str | None
+    occurred_at: datetime
+    resync_required: bool = False
+    """Events were dropped because the subscriber was too slow: read everything again."""
+
+
+class Hub(Protocol):
+    """Where a subscription gets its events from."""
+
+    def listen(self, actor: Actor, topic: str, permission: str | None) -> AsyncIterator[Event]:
+        """Events of the actor's organization and of the plants the permission holds in, from now on."""
+        ...
+
+    def poke(self) -> None:
+        """Something was committed: have it published soon."""
+        ...
+
+
+class Tokens(Protocol):
+    """Issues access tokens at sign-in."""
+
+    def issue(self, *, organization_id: int, user_id: int, session_id: str, now: datetime) -> tuple[str, datetime]: ...
+
+
+class Context:
+    """One operation's view of the house. A subscription renews it for every event."""
+
+    def __init__(
+        self,
+        actor: Actor,
+        database: Database,
+        hub: Hub,
+        tokens: Tokens,
+        *,
+        idempotency_key: str | None = None,
+    ) -> None:
+        self.actor = actor
+        self.database = database
+        self.hub = hub
+        self.tokens = tokens
+        self.idempotency_key = idempotency_key
+        self.loaders = Loaders(self)
+        self.extensions: dict[str, Any] = {}
+        """Goes out as the answer's `extensions`."""
+        self._lock = asyncio.Lock()
+        self._stack = AsyncExitStack()
+        self._tx: ReadTx | None = None
+
+    @asynccontextmanager
+    async def read(self, permission: str | None) -> AsyncIterator[ReadTx]:
+        """The operation's read transaction, showing the plants the permission holds in. Resolvers run at once; it
+        serves one at a time."""
+        async with self._lock:
+            if self._tx is None:
+                self._tx = await self._stack.enter_async_context(self.database.read(self.actor, permission))
+            try:
+                await self._tx.use_scope(self.actor.read_scope(permission))
+                yield self._tx
+            except BaseException as error:
+                await self._end()  # a failed statement leaves the transaction unusable for the fields beside
+                if isinstance(error, DBAPIError) and (fault := unstorable(error)):
+                    raise fault from error
+                raise
+
+    @asynccontextmanager
+    async def write(self, permission: str | None, access: Access = "write") -> AsyncIterator[WriteTx]:
+        """One mutation, one transaction. The read transaction ends first: an operation never holds two connections,
+        so a full pool cannot wait on itself."""
+        await self.renew()
+        async with self.database.write(self.actor, permission, access) as tx:
+            yield tx
+        self.loaders.forget()
+        self.hub.poke()
+
+    async def renew(self) -> None:
+        """End the read transaction and forget what was loaded."""
+        async with self._lock:
+            await self._end()
+        self.loaders.forget()
+
+    async def close(self) -> None:
+        """End the operation."""
+        await self.renew()
+
+    async def _end(self) -> None:
+        stack, self._stack, self._tx = self._stack, AsyncExitStack(), None
+        await stack.aclose()
+
+
+Info: TypeAlias = strawberry.Info[Context, None]

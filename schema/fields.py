@@ -1,0 +1,175 @@
+"""Root fields: each names the permission it needs, or it cannot be written."""
+
+import inspect
+import typing
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Annotated, Any, Literal, Optional, TypeVar
+
+import strawberry
+from strawberry import UNSET
+from strawberry.annotation import StrawberryAnnotation
+from strawberry.types.arguments import StrawberryArgument
+from strawberry.types.field import StrawberryField
+
+from db.actor import Access
+from schema.connection import Connection, Page
+from schema.ids import key
+from schema.listing import Listing
+from schema.loaders import count_of, first_where, page_of
+from schema.node import Node, argument, page_arguments
+from schema.permissions import AUTHENTICATED, PUBLIC, requires
+from schema.subscribe import Event, Subscription
+from schema.write import Mutation
+
+__all__ = ["AUTHENTICATED", "PUBLIC", "RootField", "events", "listing", "lookup", "mutation", "query"]
+
+N = TypeVar("N", bound=Node)
+F = Callable[..., Any]
+
+
+@dataclass(frozen=True)
+class RootField:
+    """A field of Query, Mutation or Subscription; its name is the attribute it stands under in `graph.py`."""
+
+    kind: Literal["query", "mutation", "subscription"]
+    field: StrawberryField
+
+
+class _Root(StrawberryField):
+    """A root field run by a function of (info, arguments)."""
+
+    run: Callable[..., Any]
+
+    def __copy__(self) -> "_Root":
+        made = super().__copy__()
+        made.run = self.run
+        return made
+
+    @property
+    def is_basic_field(self) -> bool:
+        return False
+
+    @property
+    def is_async(self) -> bool:
+        return not self.is_subscription
+
+    def get_result(self, source: Any, info: Any, args: list[Any], kwargs: Any) -> Any:
+        return self.run(info, **kwargs)
+
+
+def _root(
+    kind: Literal["query", "mutation", "subscription"], run: F, annotation: Any, arguments: list[StrawberryArgument],
+    permission: str | None, description: str, deprecated: str | None = None, **metadata: Any,
+) -> RootField:  # fmt: skip
+    if permission is None:
+        raise TypeError("a root field names its permission, or AUTHENTICATED or PUBLIC")
+    if kind == "query":
+        annotation = Optional[annotation]  # one failed root field leaves the answers of the others
+    field = _Root(
+        type_annotation=StrawberryAnnotation(annotation),
+        description=description,
+        metadata={"permission": permission, **metadata},
+        directives=requires(permission),
+        deprecation_reason=deprecated,
+        is_subscription=kind == "subscription",
+    )
+    field.run = run
+    field.arguments = arguments
+    return RootField(kind, field)
+
+
+def lookup(node: type[N], *, description: str, deprecated: str | None = None, **keys: Any) -> RootField:
+    """One object by its id or another unique key of the organization: `x(by: {id} | {number} | …)`."""
+    declared = node.__declared__
+    name = f"{declared.name}By"
+    annotations: dict[str, Any] = {"id": strawberry.ID | None}
+    members: dict[str, Any] = {"id": strawberry.field(description="Its id", default=UNSET)}
+    for public, column in keys.items():
+        annotations[public] = column.property.columns[0].type.python_type | None
+        members[public] = strawberry.field(description=f"Its {public.replace('_', ' ')}", default=UNSET)
+    made = type(name, (), {"__annotations__": annotations, "__module__": __name__, **members})
+    by_input = strawberry.input(made, one_of=True, description=f"Exactly one key of a {declared.name}")
+
+    async def run(info: Any, by: Any) -> Any:
+        async with info.context.read(declared.permission) as tx:
+            if by.id is not UNSET:
+                return await first_where(tx, node, declared.table.id == key(declared.name, by.id, "by.id"))
+            public = next(name for name in keys if getattr(by, name) is not UNSET)
+            return await first_where(tx, node, keys[public] == getattr(by, public))
+
+    by = argument("by", by_input, f"Exactly one key of a {declared.name}")
+    return _root("query", run, node, [by], declared.permission, description, deprecated, lookup=node, keys=keys)
+
+
+def listing(node: type[N], of: Listing, *, description: str, deprecated: str | None = None) -> RootField:
+    """A connection over all rows the caller may see."""
+    declared = node.__declared__
+
+    async def run(info: Any, **arguments: Any) -> Connection[Any]:
+        page = Page.of(of, **arguments)
+        async with info.context.read(declared.permission) as tx:
+            rows, positions = await page_of(tx, node, page)
+
+        async def count() -> int:
+            async with info.context.read(declared.permission) as tx:
+                return await count_of(tx, node, page)
+
+        return page.connection(rows, positions, count)
+
+    annotation = Connection[node]  # type: ignore[valid-type]
+    return _root("query", run, annotation, page_arguments(of), declared.permission, description, deprecated, listing=of)
+
+
+def query(permission: str, *, description: str, deprecated: str | None = None) -> Callable[[F], RootField]:
+    """A query with a function of its own: `async def name(info, …)`; argument descriptions by Annotated."""
+
+    def declare(function: F) -> RootField:
+        hints = typing.get_type_hints(function, include_extras=True)
+        return _root(
+            "query", function, hints.pop("return"), _arguments(function, hints), permission, description, deprecated
+        )
+
+    return declare
+
+
+def _arguments(function: F, hints: dict[str, Any]) -> list[StrawberryArgument]:
+    made = []
+    for name, parameter in inspect.signature(function).parameters.items():
+        if name == "info":
+            continue
+        if typing.get_origin(hints[name]) is not Annotated:
+            raise TypeError(f"{function.__name__}({name}): Annotated[…, strawberry.argument(description=…)]")
+        default = UNSET if parameter.default is inspect.Parameter.empty else parameter.default
+        made.append(argument(name, hints[name], "", default))
+    return made
+
+
+def mutation(
+    permission: str, payload: type, *, description: str, posts_fact: bool = False, access: Access = "write",
+    deprecated: str | None = None,
+) -> Callable[[F], RootField]:  # fmt: skip
+    """A mutation: a function of any of (tx, input, now, info) that returns the changed row, a dict of the payload's
+    fields, or a refusal to be committed. It is one transaction; a raised refusal rolls it back."""
+
+    def declare(function: F) -> RootField:
+        hints = typing.get_type_hints(function)
+        input_type = hints.get("input")
+        if posts_fact and "idempotency_key" not in getattr(input_type, "__annotations__", {}):
+            raise TypeError(f"{function.__name__} posts a fact: its input has `idempotency_key: str`")
+        run = Mutation(function, payload, permission or None, access)
+        arguments = [argument("input", input_type, "What to do")] if input_type else []
+        return _root(
+            "mutation", run, payload | None, arguments, permission, description, deprecated, posts_fact=posts_fact
+        )  # fmt: skip
+
+    return declare
+
+
+def events(node: type[N], of: Listing, *, description: str, deprecated: str | None = None) -> RootField:
+    """A subscription to what happens to objects of a type: `xEvents(where)`."""
+    declared = node.__declared__
+    where = argument("where", of.where_input | None, "Only events of objects that meet these conditions")
+    return _root(
+        "subscription", Subscription(node, of), Event[node], [where], declared.permission, description, deprecated, topic=declared.name  # type: ignore[valid-type]
+    )  # fmt: skip

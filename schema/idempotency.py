@@ -1,0 +1,108 @@
+"""Receipts: a request that posts a fact is answered once; asked again with the same key it gets the first answer.
+
+The receipt is written in the transaction of the effect, so there is never one without the other.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+from collections.abc import Mapping
+from enum import Enum
+from typing import Any
+
+from sqlalchemy import bindparam, text
+from sqlalchemy.dialects.postgresql import JSONB
+
+from db.base import LedgerTable
+from db.session import WriteTx
+from schema.faults import Fault, bad_input
+from schema.node import Node
+
+MOST_KEY = 255
+
+
+def request_hash(input: Any) -> bytes:
+    """What was asked, without the key itself."""
+    return hashlib.sha256(repr(_plain(input, skip="idempotency_key")).encode()).digest()
+
+
+def _plain(value: Any, skip: str = "") -> Any:
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        names = (f.name for f in dataclasses.fields(value))
+        return {name: _plain(getattr(value, name)) for name in sorted(names) if name != skip}
+    if isinstance(value, list | tuple):
+        return [_plain(v) for v in value]
+    return value.name if isinstance(value, Enum) else repr(value)
+
+
+def checked_key(key: str | None, header: str | None) -> str | None:
+    if key is not None and header is not None and key != header:
+        raise bad_input("The header Idempotency-Key and the argument differ", "idempotencyKey")
+    key = header if key is None else key
+    if key is not None and not (1 <= len(key) <= MOST_KEY and key.isprintable()):
+        raise bad_input(f"A key is 1 to {MOST_KEY} printable characters", "idempotencyKey")
+    return key
+
+
+async def first_answer(tx: WriteTx, field: str, key: str, hash: bytes) -> dict[str, Any] | None:
+    """The stored answer of this key, or None for the caller who is first; that caller holds the key until it commits."""
+    if not await tx.try_key_lock("idempotency", tx.actor.principal, field, key):
+        raise Fault("IDEMPOTENCY_IN_PROGRESS", "The same request is still being worked on", retryable=True)
+    row = await tx.first(
+        text(
+            "select request_hash, result from app.idempotency_receipts"
+            " where organization_id = :org and principal = :principal and field = :field and key = :key"
+        ),
+        {"org": tx.org, "principal": tx.actor.principal, "field": field, "key": key},
+    )
+    if row is None:
+        return None
+    if bytes(row.request_hash) != hash:
+        raise Fault("IDEMPOTENCY_KEY_REUSED", "This key belongs to another request", argument="idempotencyKey")
+    return dict(row.result)
+
+
+async def keep(tx: WriteTx, field: str, key: str, hash: bytes, result: Mapping[str, Any]) -> None:
+    """Write the receipt: rows as they stand at this moment, other values as they are."""
+    stored = {name: await _snapshot(tx, value) for name, value in result.items()}
+    await tx.execute(
+        _INSERT,
+        {"org": tx.org, "principal": tx.actor.principal, "field": field, "key": key, "hash": hash, "result": stored},
+    )
+
+
+_INSERT = text(
+    "insert into app.idempotency_receipts (organization_id, principal, field, key, request_hash, result)"
+    " values (:org, :principal, :field, :key, :hash, :result)"
+).bindparams(bindparam("result", type_=JSONB))
+
+
+async def _snapshot(tx: WriteTx, value: Any) -> Any:
+    if isinstance(value, LedgerTable):
+        name = value.__table__.fullname  # type: ignore[attr-defined]
+        return await tx.scalar(
+            text(f"select to_jsonb(t) from {name} t where organization_id = :org and id = :id"),
+            {"org": tx.org, "id": value.id},
+        )
+    if isinstance(value, list):
+        return [await _snapshot(tx, v) for v in value]
+    return value
+
+
+async def restored(tx: WriteTx, node: type[Node], stored: Any) -> Any:
+    """Objects as they stood when the receipt was written."""
+    if stored is None:
+        return None
+    if isinstance(stored, list):
+        return [await restored(tx, node, s) for s in stored]
+    declared = node.__declared__
+    name = declared.table.__table__.fullname  # type: ignore[attr-defined]
+    names = ", ".join(c.key for c in declared.columns.values())
+    statement = text(f"select {names} from jsonb_populate_record(null::{name}, :stored)")
+    typed = statement.bindparams(bindparam("stored", type_=JSONB)).columns(
+        *(c.expression for c in declared.columns.values())
+    )
+    row = await tx.first(typed, {"stored": stored})
+    assert row is not None
+    return node.of(dict(zip(declared.columns, row, strict=True)))

@@ -1,0 +1,176 @@
+"""What tests stand on: fresh organizations in a real database, and one way to ask the schema."""
+
+from __future__ import annotations
+
+import itertools
+import secrets
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import asyncpg
+import strawberry
+from graphql import OperationDefinitionNode, parse
+from sqlalchemy import event
+from strawberry.types import ExecutionResult
+
+from db.actor import EVERYWHERE, Actor, Scope
+from db.session import Database
+from schema.build import permissions
+from schema.context import Context
+from schema.faults import Fault
+from schema.permissions import ADMIN, SYSTEM_ROLES, check, needs
+
+_number = itertools.count(1)
+
+
+@dataclass
+class Tenant:
+    """An organization of its own for one test: two plants, a department in each, a user of every system role."""
+
+    organization_id: int
+    code: str
+    plants: list[int] = field(default_factory=list)
+    departments: list[int] = field(default_factory=list)
+    users: dict[str, int] = field(default_factory=dict)
+
+    def actor(self, role: str = ADMIN, *, plants: list[int] | None = None, only: set[str] | None = None) -> Actor:
+        """The user of a role, in every plant or in some; `only` narrows the permissions."""
+        held = {
+            code: EVERYWHERE for code, p in permissions().items() if role in p.roles and (only is None or code in only)
+        }
+        actor = Actor(
+            self.organization_id, user_id=self.users[role], permissions=held,
+            readable=None, writable=None, deletable=None, request_id=f"test-{next(_number)}",
+        )  # fmt: skip
+        if plants is not None:
+            ids = frozenset(plants)
+            scope = Scope(ids, ids)
+            actor = replace(actor, readable=ids, writable=ids, deletable=ids, permissions=dict.fromkeys(held, scope))
+        return actor
+
+
+async def new_tenant(admin: asyncpg.Connection) -> Tenant:
+    """Rows are written as superuser: a test's arrangement; what the test asks runs as the application role."""
+    code = f"t{secrets.token_hex(6)}"
+    async with admin.transaction():
+        org = await admin.fetchval(
+            "insert into app.organizations (code, name, subdomain) values ($1, $2, $1) returning organization_id",
+            code,
+            f"Org {code}",
+        )
+        await admin.execute(f"set local app.org_id = '{int(org)}'")
+        tenant = Tenant(org, code)
+        for n, zone in enumerate(("Europe/Berlin", "Australia/Sydney")):
+            plant = await admin.fetchval(
+                "insert into app.plants (organization_id, code, name, plant_type, time_zone)"
+                " values ($1, $2, $3, 'production', $4) returning id",
+                org, f"P{n + 1}", f"Plant {n + 1}", zone,
+            )  # fmt: skip
+            tenant.plants.append(plant)
+            tenant.departments.append(
+                await admin.fetchval(
+                    "insert into app.departments (organization_id, plant_id, code, name) values ($1, $2, $3, $4) returning id",
+                    org,
+                    plant,
+                    f"D{n + 1}",
+                    f"Department {n + 1}",
+                )  # fmt: skip
+            )
+        for role, name in SYSTEM_ROLES.items():
+            role_id = await admin.fetchval(
+                "insert into app.roles (organization_id, code, name, is_system) values ($1, $2, $3, true)"
+                " on conflict (organization_id, code) do update set name = excluded.name returning id",
+                org, role, name,
+            )  # fmt: skip
+            user = await admin.fetchval(
+                "insert into app.users (organization_id, email, username, full_name, all_plants)"
+                " values ($1, $2, $3, $4, true) returning id",
+                org, f"{role}@{code}.example", role, name,
+            )  # fmt: skip
+            tenant.users[role] = user
+            await admin.execute(
+                "insert into app.role_grants (organization_id, user_id, role_id) values ($1, $2, $3)",
+                org,
+                user,
+                role_id,
+            )
+    return tenant
+
+
+class NoHub:
+    """For operations without subscriptions."""
+
+    def listen(self, actor: Actor, topic: str, permission: str | None) -> Any:
+        raise AssertionError("this test has no hub; use the fixture `hub`")
+
+    def poke(self) -> None: ...
+
+
+class NoTokens:
+    def issue(self, **_: Any) -> Any:
+        raise AssertionError("this test issues no tokens")
+
+
+class House:
+    """The schema over a database, asked in-process as the application role."""
+
+    def __init__(self, schema: strawberry.Schema, database: Database, hub: Any = None, tokens: Any = None) -> None:
+        self.schema = schema
+        self.database = database
+        self.hub = hub or NoHub()
+        self.tokens = tokens or NoTokens()
+
+    async def ask(
+        self, actor: Actor, document: str, variables: dict[str, Any] | None = None, *, key: str | None = None
+    ) -> ExecutionResult:
+        """Run one operation. Permissions are checked as the edge does it; the rest is the real thing."""
+        parsed = parse(document)
+        operation = next(d for d in parsed.definitions if isinstance(d, OperationDefinitionNode))
+        check(needs(self.schema._schema, parsed, operation), actor)
+        context = Context(actor, self.database, self.hub, self.tokens, idempotency_key=key)
+        try:
+            return await self.schema.execute(document, variable_values=variables, context_value=context)  # type: ignore[return-value]
+        finally:
+            await context.close()
+
+    async def data(
+        self, actor: Actor, document: str, variables: dict[str, Any] | None = None, **kwargs: Any
+    ) -> dict[str, Any]:
+        """The answer's data; an error fails the test with its cause."""
+        result = await self.ask(actor, document, variables, **kwargs)
+        if result.errors:
+            raise AssertionError(result.errors) from result.errors[0].original_error
+        assert result.data is not None
+        return result.data
+
+    async def code(self, actor: Actor, document: str, variables: dict[str, Any] | None = None, **kwargs: Any) -> str:
+        """The code of the first error the operation answers."""
+        try:
+            result = await self.ask(actor, document, variables, **kwargs)
+        except Fault as fault:
+            return fault.code
+        assert result.errors, result.data
+        cause = result.errors[0].original_error
+        return cause.code if isinstance(cause, Fault) else "GRAPHQL_VALIDATION_FAILED" if cause is None else repr(cause)
+
+
+class Statements:
+    """The statements sent to the database while it is entered."""
+
+    def __init__(self, database: Database) -> None:
+        self._engine = database.engine.sync_engine
+        self.seen: list[str] = []
+
+    def _note(self, _connection: Any, _cursor: Any, statement: str, *_: Any) -> None:
+        self.seen.append(statement)
+
+    def __enter__(self) -> Statements:
+        event.listen(self._engine, "before_cursor_execute", self._note)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        event.remove(self._engine, "before_cursor_execute", self._note)
+
+    @property
+    def selects(self) -> list[str]:
+        return [s for s in self.seen if s.lstrip().upper().startswith("SELECT") and "set_config" not in s]
