@@ -44,13 +44,15 @@ class Scope:
         )
 
     def within(self, plants: Ids) -> Scope:
-        """The part of this scope that lies in the given plants. Departments need no cut: a row shows its plant too."""
+        """The part of this scope that lies in the given plants. Departments need no cut: a row's plant is asked first."""
         return Scope(_both(self.plants, plants), _both(self.whole_plants, plants), self.departments)
 
     def covers_plant(self, plant: int | None) -> bool:
         return plant is None or self.plants is None or plant in self.plants
 
     def covers_row(self, plant: int | None, department: int | None) -> bool:
+        if not self.covers_plant(plant):
+            return False
         if plant is None or self.whole_plants is None or plant in self.whole_plants:
             return True
         return self.covers_plant(plant) and department is not None and (self.departments is None or department in self.departments)

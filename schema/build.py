@@ -17,7 +17,7 @@ from schema.faults import bad_input, forbidden
 from schema.fields import AUTHENTICATED, RootField, query
 from schema.ids import decode
 from schema.node import NODES, Node
-from schema.registry import Module, register
+from schema.registry import Module
 from schema.scalars import SCALARS
 
 MOST_NODES = 100
@@ -34,7 +34,6 @@ def build(modules: Sequence[Module] = MODULES, *, suggestions: bool = True) -> s
         for target, extra in module.extends.items():
             _extend(target, extra)
         refusals += [error_type(refused) for refused in module.refusals]
-    register(modules)
     return strawberry.Schema(
         query=_root("Query", "query", "Everything that can be read", modules, {"node": node, "nodes": nodes}),
         mutation=_root("Mutation", "mutation", "Everything that can be done; each field is one transaction", modules),

@@ -98,7 +98,7 @@ async def restored(tx: WriteTx, node: type[Node], stored: Any) -> Any:
         return [await restored(tx, node, s) for s in stored]
     declared = node.__declared__
     name = declared.table.__table__.fullname  # type: ignore[attr-defined]
-    names = ", ".join(c.key for c in declared.columns.values())
+    names = ", ".join(c.property.columns[0].name for c in declared.columns.values())
     statement = text(f"select {names} from jsonb_populate_record(null::{name}, :stored)")
     typed = statement.bindparams(bindparam("stored", type_=JSONB)).columns(
         *(c.expression for c in declared.columns.values())

@@ -106,6 +106,12 @@ class Quantity:
     unit: str = strawberry.field(description="Unit of measure, for example pcs, kg, m")
 
 
+@strawberry.input(description="How much of something, in its unit of measure")
+class QuantityInput:
+    value: Decimal = strawberry.field(description="The amount, at most 6 decimal places")
+    unit: str = strawberry.field(description="Unit of measure, for example pcs, kg, m; at most 20 characters")
+
+
 def quantity(value: Decimal | None, unit: str) -> Quantity | None:
     """A quantity from its two columns."""
     return None if value is None else Quantity(value=value, unit=unit)

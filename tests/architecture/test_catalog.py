@@ -1,4 +1,9 @@
-"""What the database's own catalog says of isolation. Later tables are covered without being named here."""
+"""What the database's own catalog says of isolation. Later tables are covered without being named here.
+
+Every guard is a query for offenders, and comes with an offence it must catch.
+"""
+
+from dataclasses import dataclass
 
 import asyncpg
 import pytest
@@ -6,131 +11,165 @@ import pytest
 from tests.conftest import Urls
 
 REACHABLE = """
-select c.oid, c.oid::regclass::text as name, c.relkind::text as kind, c.relrowsecurity, c.relforcerowsecurity,
-       coalesce(c.reloptions::text, '') as options, pg_get_viewdef(c.oid) as definition
-from pg_class c join pg_namespace n on n.oid = c.relnamespace
-where n.nspname not in ('pg_catalog', 'information_schema', 'pg_toast') and c.relkind in ('r', 'p', 'v', 'm', 'f')
-  and has_schema_privilege('unison_app', n.oid, 'usage')
-  and (has_table_privilege('unison_app', c.oid, 'select,insert,update,delete,truncate') or has_any_column_privilege('unison_app', c.oid, 'select,insert,update'))
-"""
+  select c.*, c.oid::regclass::text as name from pg_class c join pg_namespace n on n.oid = c.relnamespace
+  where n.nspname not in ('pg_catalog', 'information_schema', 'pg_toast') and c.relkind in ('r', 'p', 'v', 'm', 'f')
+    and has_schema_privilege('unison_app', n.oid, 'usage')
+    and (has_table_privilege('unison_app', c.oid, 'select,insert,update,delete,truncate')
+      or has_any_column_privilege('unison_app', c.oid, 'select,insert,update'))"""
 TENANT_TABLES = """
-select c.oid, c.oid::regclass::text as name from pg_class c join pg_namespace n on n.oid = c.relnamespace
-where n.nspname in ('app', 'tsdata') and c.relkind in ('r', 'p') and not c.relispartition
-"""
-BEFORE_SIGN_IN = {"organizations_code_lower_key", "organizations_subdomain_key"}
-"""Looked up before the tenant is known, by functions of the owner alone."""
+  select c.oid, c.oid::regclass::text as name from pg_class c join pg_namespace n on n.oid = c.relnamespace
+  where n.nspname in ('app', 'tsdata') and c.relkind in ('r', 'p') and not c.relispartition"""
+OURS = "('app', 'tsdata', 'auth', 'ev', 'meta')"
+TABLE = "create table app.offender (organization_id integer not null, id bigint, other_id bigint, primary key (organization_id, id))"
+PROTECTED = f"{TABLE}; call app.protect('app.offender', 'tenant'); grant select on app.offender to unison_app"
 
 
-async def test_every_relation_the_application_reaches_is_isolated(admin: asyncpg.Connection):
-    relations = await admin.fetch(REACHABLE)
-    assert len(relations) > 10
-    open_ = []
-    for r in relations:
-        forced = r["relrowsecurity"] and r["relforcerowsecurity"]
-        barrier = r["kind"] == "v" and "security_barrier=true" in r["options"] and "org_id" in r["definition"]
-        if not forced and not barrier:
-            open_.append(r["name"])
-    assert open_ == []
+@dataclass(frozen=True)
+class Guard:
+    offenders: str
+    """A query for what must not be."""
+    offence: str
+    """What it must catch."""
+    caught: str
+    """The offender's name."""
 
 
-async def test_every_policy_compares_the_tenant(admin: asyncpg.Connection):
-    """Each reachable table has exactly the permissive policy of the tenant for the application role; all others restrict."""
-    wrong = await admin.fetch(
-        """select tablename, policyname, qual from pg_policies where schemaname = 'app' and permissive = 'PERMISSIVE'
-           and (roles @> '{public}' or roles @> '{unison_app}')
-           and (qual is null or qual not like '%organization_id = (NULLIF(current_setting(''app.org_id''::text, true), ''''::text))::integer%')"""
-    )
-    assert [dict(r) for r in wrong] == []
-
-
-async def test_every_tenant_foreign_key_is_composite(admin: asyncpg.Connection):
-    wrong = await admin.fetch(
-        """select conrelid::regclass::text as "table", conname from pg_constraint k
+GUARDS = {
+    "a reachable table has forced row-level security": Guard(
+        f"select name from ({REACHABLE}) c where relkind in ('r', 'p') and not (relrowsecurity and relforcerowsecurity)",
+        f"{TABLE}; alter table app.offender enable row level security; grant select on app.offender to unison_app",
+        "app.offender",
+    ),
+    "a reachable view is a barrier over the tenant": Guard(
+        f"""select name from ({REACHABLE}) c where relkind not in ('r', 'p')
+            and not (relkind = 'v' and coalesce(reloptions::text, '') like '%security_barrier=true%'
+                     and pg_get_viewdef(oid) like '%organization_id = app.org_id()%')""",
+        "create view app.offender as select * from app.users; grant select on app.offender to unison_app",
+        "app.offender",
+    ),
+    "a reachable table compares the tenant": Guard(
+        f"""select name from ({REACHABLE}) c where relkind in ('r', 'p') and not exists (
+              select from pg_policy p where p.polrelid = c.oid and p.polpermissive and p.polcmd = '*'
+                and pg_get_expr(p.polqual, p.polrelid) like
+                  '(organization_id = (NULLIF(current_setting(''app.org_id''::text, true), ''''::text))::integer)'
+                and pg_get_expr(p.polwithcheck, p.polrelid) = pg_get_expr(p.polqual, p.polrelid))""",
+        f"{PROTECTED}; drop policy tenant on app.offender; create policy tenant on app.offender using (true)",
+        "app.offender",
+    ),
+    "no other policy opens a table to the application": Guard(
+        """select tablename || '.' || policyname from pg_policies where permissive = 'PERMISSIVE' and policyname <> 'tenant'
+           and (roles && '{public,unison_app,unison_events}')""",
+        f"{PROTECTED}; create policy loose on app.offender using (true)",
+        "offender.loose",
+    ),
+    "a table with a plant restricts by it": Guard(
+        f"""select name from ({REACHABLE}) c where relkind in ('r', 'p')
+            and exists (select from pg_attribute a where a.attrelid = c.oid and a.attname = 'plant_id')
+            and not exists (select from pg_policy p where p.polrelid = c.oid and not p.polpermissive and p.polcmd = 'r')
+            and name not in ('app.role_grants', 'app.user_plant_access', 'app.app_keys')""",
+        f"{PROTECTED}; alter table app.offender add plant_id bigint",
+        "app.offender",
+    ),
+    "a foreign key between tenants' tables starts with the tenant": Guard(
+        """select conrelid::regclass || '.' || conname from pg_constraint k
            where contype = 'f' and connamespace in ('app'::regnamespace, 'tsdata'::regnamespace)
              and confrelid <> 'app.organizations'::regclass
-             and not exists (select 1 from pg_attribute a where a.attrelid = k.conrelid and a.attnum = k.conkey[1] and a.attname = 'organization_id')"""
-    )
-    assert [dict(r) for r in wrong] == []
-
-
-async def test_every_index_is_led_by_the_tenant(admin: asyncpg.Connection):
-    rows = await admin.fetch(
-        f"""select t.name as "table", i.indexrelid::regclass::text as index,
-              pg_get_indexdef(i.indexrelid, 1, true) as first
-            from ({TENANT_TABLES}) t join pg_index i on i.indrelid = t.oid"""
-    )
-    assert rows
-    wrong = [
-        r["index"] for r in rows
-        if "organization_id" not in r["first"] and r["index"].split(".")[-1] not in BEFORE_SIGN_IN
-    ]  # fmt: skip
-    assert wrong == []
-
-
-async def test_every_foreign_key_has_an_index(admin: asyncpg.Connection):
-    """A key without one makes each delete and each join of the other side a scan."""
-    wrong = await admin.fetch(
-        """select k.conrelid::regclass::text as "table", k.conname from pg_constraint k
+             and not exists (select from pg_attribute a where a.attrelid = k.conrelid and a.attnum = k.conkey[1]
+                             and a.attname = 'organization_id')""",
+        "create table app.target (organization_id integer not null, id bigint unique); create table app.offender"
+        " (organization_id integer not null, target_id bigint constraint loose references app.target (id))",
+        "app.offender.loose",
+    ),
+    "an index starts with the tenant": Guard(
+        f"""select i.indexrelid::regclass::text from ({TENANT_TABLES}) t join pg_index i on i.indrelid = t.oid
+            where pg_get_indexdef(i.indexrelid, 1, true) not like '%organization_id%'
+              and i.indexrelid::regclass::text not in  -- looked up before the tenant is known, by functions of the owner
+                ('app.organizations_code_lower_key', 'app.organizations_subdomain_key')""",
+        f"{TABLE}; create index loose_idx on app.offender (other_id)",
+        "app.loose_idx",
+    ),
+    "a foreign key has an index": Guard(
+        """select k.conrelid::regclass || '.' || k.conname from pg_constraint k
            where k.contype = 'f' and k.connamespace in ('app'::regnamespace, 'tsdata'::regnamespace) and k.conparentid = 0
-             and not exists (select 1 from pg_index i where i.indrelid = k.conrelid
-               and (select array_agg(a order by a) from unnest(i.indkey[0:cardinality(k.conkey) - 1]::int[]) a)
-                 = (select array_agg(a order by a) from unnest(k.conkey::int[]) a))
-             and not exists (select 1 from pg_index i where i.indrelid = k.conrelid and i.indnkeyatts >= 2
-               and i.indkey[0] = k.conkey[1] and i.indkey[1] = any (k.conkey) and i.indkey[1] = k.conkey[cardinality(k.conkey)])"""
-    )
-    assert [(r["table"], r["conname"]) for r in wrong] == []
+             and not exists (select from pg_index i where i.indrelid = k.conrelid and i.indpred is null
+               and (i.indkey::int2[])[0:cardinality(k.conkey) - 1] @> k.conkey)
+             and not exists (select from pg_index i where i.indrelid = k.conrelid and i.indnkeyatts >= 2
+               and i.indkey[0] = k.conkey[1] and i.indkey[1] = k.conkey[cardinality(k.conkey)])""",
+        f"{TABLE}; alter table app.offender add constraint slow foreign key (organization_id, other_id) references app.offender",
+        "app.offender.slow",
+    ),
+    "the application role owns nothing": Guard(
+        "select relname::text from pg_class where relowner = 'unison_app'::regrole"
+        " union all select proname::text from pg_proc where proowner = 'unison_app'::regrole",
+        f"{TABLE}; grant create on schema app to unison_app; alter table app.offender owner to unison_app",
+        "offender",
+    ),
+    "the application role has no attribute and no other role": Guard(
+        """select a from pg_roles, unnest(array[case when rolsuper then 'super' end, case when rolbypassrls then 'bypass' end,
+             case when rolcreaterole then 'createrole' end, case when rolcreatedb then 'createdb' end,
+             case when rolreplication then 'replication' end]) a
+           where rolname in ('unison_app', 'unison_events') and a is not null
+           union all select roleid::regrole::text from pg_auth_members where member in ('unison_app'::regrole, 'unison_events'::regrole)""",
+        "alter role unison_app bypassrls",
+        "bypass",
+    ),
+    "nobody truncates, references or makes triggers": Guard(
+        f"""select c.oid::regclass::text from pg_class c
+            where c.relkind in ('r', 'p', 'v') and c.relnamespace::regnamespace::text in {OURS}
+              and has_table_privilege('unison_app', c.oid, 'truncate,references,trigger')""",
+        f"{PROTECTED}; grant truncate on app.offender to unison_app",
+        "app.offender",
+    ),
+    "private schemas stay private": Guard(
+        f"""select n.nspname || ' ' || r from pg_namespace n, unnest(array['unison_app', 'unison_events']) r
+            where (n.nspname in ('tsdata', 'meta') or (n.nspname, r) in (('ev', 'unison_app'), ('auth', 'unison_events'), ('app', 'unison_events')))
+              and has_schema_privilege(r, n.oid, 'usage')
+            union all
+            select c.oid::regclass::text from pg_class c where c.relkind in ('r', 'p', 'v')
+              and c.relnamespace::regnamespace::text in ('tsdata', 'auth', 'ev', 'meta')
+              and (has_table_privilege('unison_app', c.oid, 'select,insert,update,delete')
+                or has_table_privilege('unison_events', c.oid, 'select,insert,update,delete'))""",
+        "grant select on auth.credentials to unison_app",
+        "auth.credentials",
+    ),
+    "a function that runs as the owner pins its search path": Guard(
+        f"""select p.oid::regproc::text from pg_proc p where p.pronamespace::regnamespace::text in {OURS} and p.prosecdef
+              and not coalesce(array_to_string(p.proconfig, ',') like '%search_path=pg_catalog%', false)""",
+        "create function app.loose() returns int language sql security definer as 'select 1'",
+        "app.loose",
+    ),
+    "the public calls no function that runs as the owner": Guard(
+        f"""select p.oid::regproc::text from pg_proc p
+            where p.pronamespace::regnamespace::text in {OURS} and p.prosecdef and p.prorettype <> 'trigger'::regtype
+              and exists (select from aclexplode(coalesce(p.proacl, acldefault('f', p.proowner))) a where a.grantee = 0)""",
+        "create function app.loose() returns int language sql security definer set search_path = pg_catalog as 'select 1'",
+        "app.loose",
+    ),
+    "a tracked type has its version, and a versioned table is tracked": Guard(
+        f"""select name from ({TENANT_TABLES}) t
+            where exists (select from pg_attribute a where a.attrelid = t.oid and a.attname = 'version')
+              and (select count(*) from pg_trigger g where g.tgrelid = t.oid and g.tgname in ('touch', 'record_change')) <> 2""",
+        f"{TABLE}; alter table app.offender add version integer",
+        "app.offender",
+    ),
+}
 
 
-async def test_the_application_role_owns_nothing_and_bypasses_nothing(admin: asyncpg.Connection):
-    role = await admin.fetchrow("select * from pg_roles where rolname = 'unison_app'")
-    assert not any(role[flag] for flag in ("rolsuper", "rolbypassrls", "rolcreaterole", "rolcreatedb", "rolreplication"))
-    assert await admin.fetchval("select count(*) from pg_class where relowner = 'unison_app'::regrole") == 0
-    assert await admin.fetchval("select count(*) from pg_proc where proowner = 'unison_app'::regrole") == 0
-    assert await admin.fetchval("select count(*) from pg_auth_members where member = 'unison_app'::regrole") == 0
+@pytest.mark.parametrize("name", GUARDS)
+async def test_guard(admin: asyncpg.Connection, name: str):
+    guard = GUARDS[name]
+    assert [r[0] for r in await admin.fetch(guard.offenders)] == []
+    transaction = admin.transaction()
+    await transaction.start()
+    try:
+        await admin.execute(guard.offence)
+        assert guard.caught in [r[0] for r in await admin.fetch(guard.offenders)], "the guard does not bite"
+    finally:
+        await transaction.rollback()
 
 
-async def test_nobody_truncates_references_or_triggers(admin: asyncpg.Connection):
-    rows = await admin.fetch(
-        """select c.oid::regclass::text as name from pg_class c
-           where c.relkind in ('r', 'p', 'v') and c.relnamespace::regnamespace::text in ('app', 'tsdata', 'auth', 'ev', 'meta')
-             and has_table_privilege('unison_app', c.oid, 'truncate,references,trigger')"""
-    )
-    assert [r["name"] for r in rows] == []
-
-
-@pytest.mark.parametrize("schema", ["tsdata", "ev", "meta"])
-async def test_private_schemas_are_shut(admin: asyncpg.Connection, schema: str):
-    assert not await admin.fetchval("select has_schema_privilege('unison_app', $1, 'usage')", schema)
-
-
-async def test_private_tables_are_shut(admin: asyncpg.Connection):
-    rows = await admin.fetch(
-        """select c.oid::regclass::text as name from pg_class c
-           where c.relkind in ('r', 'p', 'v') and c.relnamespace::regnamespace::text in ('tsdata', 'auth', 'ev', 'meta')
-             and (has_table_privilege('unison_app', c.oid, 'select,insert,update,delete')
-               or has_table_privilege('unison_events', c.oid, 'select,insert,update,delete'))"""
-    )
-    assert [r["name"] for r in rows] == []
-
-
-async def test_functions_that_run_as_the_owner_pin_their_search_path(admin: asyncpg.Connection):
-    wrong = await admin.fetch(
-        """select p.oid::regprocedure::text as name from pg_proc p
-           where p.pronamespace::regnamespace::text in ('app', 'tsdata', 'auth', 'ev') and p.prosecdef
-             and not coalesce(array_to_string(p.proconfig, ',') like '%search_path=pg_catalog%', false)"""
-    )
-    assert [r["name"] for r in wrong] == []
-
-
-async def test_the_public_may_call_no_function_that_runs_as_the_owner(admin: asyncpg.Connection):
-    """Trigger functions cannot be called; every other one is granted by name."""
-    wrong = await admin.fetch(
-        """select p.oid::regprocedure::text as name from pg_proc p
-           where p.pronamespace::regnamespace::text in ('app', 'tsdata', 'auth', 'ev') and p.prosecdef
-             and p.prorettype <> 'trigger'::regtype
-             and exists (select 1 from aclexplode(coalesce(p.proacl, acldefault('f', p.proowner))) a where a.grantee = 0)"""
-    )
-    assert [r["name"] for r in wrong] == []
+async def test_there_is_something_to_guard(admin: asyncpg.Connection):
+    assert len(await admin.fetch(REACHABLE)) > 20
 
 
 async def test_the_role_of_events_reads_no_table(urls: Urls):

@@ -1,0 +1,101 @@
+"""The demo factory in a database of its own: two organizations full of rows of every kind."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, replace
+
+import asyncpg
+import pytest
+
+from api.seeding import seed
+from db.actor import EVERYWHERE, Actor, Scope
+from db.migrate import app_url, migrate
+from db.session import Database
+from schema.build import build, permissions
+from schema.ids import encode
+from schema.node import NODES
+from tests.conftest import SECRET
+from tests.support import House
+
+
+@dataclass
+class Factory:
+    house: House
+    admin: asyncpg.Connection
+
+    async def organization(self, code: str) -> int:
+        return int(await self.admin.fetchval("select organization_id from app.organizations where code = $1", code))
+
+    async def actor(self, code: str) -> Actor:
+        """The organization's administrator, who holds every permission everywhere."""
+        org = await self.organization(code)
+        user = await self.admin.fetchval(
+            "select id from app.users where organization_id = $1 and email_lower = $2", org, f"admin@{code}.example"
+        )
+        held = dict.fromkeys(permissions(), EVERYWHERE)
+        return Actor(org, user_id=user, permissions=held, readable=None, writable=None, deletable=None)
+
+    async def plants(self, code: str) -> list[int]:
+        org = await self.organization(code)
+        return [r["id"] for r in await self.admin.fetch("select id from app.plants where organization_id = $1 order by id", org)]
+
+    def within(self, actor: Actor, plants: list[int]) -> Actor:
+        scope, ids = Scope.of_plants(plants), frozenset(plants)
+        held = dict.fromkeys(actor.permissions, scope)
+        return replace(actor, permissions=held, readable=ids, writable=ids, deletable=ids)
+
+    async def ids(self, code: str, *, most: int = 4, plant: int | None = None) -> dict[str, list[str]]:
+        """Some ids of every type, of an organization, or of one plant of it."""
+        org, found = await self.organization(code), {}
+        for name, node in NODES.items():
+            columns = node.__declared__.table.__table__.columns
+            if name not in self.house.schema._schema.type_map:
+                continue
+            own = "id" if name == "Plant" else "plant_id" if "plant_id" in columns else None
+            if plant is not None and own is None:
+                continue
+            where = f" and {own} = {int(plant)}" if plant is not None else ""
+            base = await self.base(name)
+            rows = await self.admin.fetch(f"select id from {base} where organization_id = $1{where} order by id limit {most}", org)
+            found[name] = [encode(name, r["id"]) for r in rows]
+        return found
+
+    async def base(self, type_name: str) -> str:
+        """The table behind a type; a superuser without a tenant sees nothing through a barrier view."""
+        table = NODES[type_name].__declared__.table.__table__
+        hidden = await self.admin.fetchval("select to_regclass('tsdata.' || $1)::text", table.name)
+        return hidden or table.fullname
+
+    async def row(self, type_name: str, key: int) -> asyncpg.Record | None:
+        return await self.admin.fetchrow(f"select to_jsonb(t) as row, organization_id from {await self.base(type_name)} t where id = $1", key)
+
+    async def fingerprint(self, org: int) -> dict[str, str]:
+        """Every row of an organization, table by table, in one line each."""
+        tables = await self.admin.fetch(
+            """select c.oid::regclass::text as name from pg_class c join pg_attribute a on a.attrelid = c.oid
+               where c.relnamespace::regnamespace::text in ('app', 'tsdata', 'auth') and c.relkind in ('r', 'p') and not c.relispartition
+                 and a.attname = 'organization_id' order by 1"""
+        )
+        return {
+            t["name"]: await self.admin.fetchval(
+                f"select count(*) || ' ' || coalesce(sum(hashtextextended(t::text, 0)), 0) from {t['name']} t where organization_id = $1", org
+            )
+            for t in tables
+        }
+
+
+@pytest.fixture(scope="session")
+async def factory(server: str) -> AsyncIterator[Factory]:
+    connection = await asyncpg.connect(server)
+    await connection.execute("drop database if exists isolation")
+    await connection.execute("create database isolation")
+    await connection.close()
+    url = server.rsplit("/", 1)[0] + "/isolation"
+    await migrate(url, SECRET)
+    await seed(url)
+    admin = await asyncpg.connect(url)
+    database = Database.connect(app_url(url, SECRET), pool_size=10)
+    yield Factory(House(build(), database), admin)
+    await database.close()
+    await admin.close()
