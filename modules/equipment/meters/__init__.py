@@ -1,0 +1,1 @@
+"""Meters of machines and the readings that never run backwards."""

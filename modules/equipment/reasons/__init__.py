@@ -1,0 +1,1 @@
+"""Reason codes: why a machine was not producing."""

@@ -1,0 +1,1 @@
+"""Projects: what a customer ordered, that work orders are made for."""
