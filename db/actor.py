@@ -55,7 +55,7 @@ class Scope:
             return False
         if plant is None or self.whole_plants is None or plant in self.whole_plants:
             return True
-        return self.covers_plant(plant) and department is not None and (self.departments is None or department in self.departments)
+        return department is not None and (self.departments is None or department in self.departments)
 
 
 EVERYWHERE: Final = Scope(None, None, None)

@@ -10,7 +10,6 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Any, TypeVar, cast
 
-import asyncpg
 from sqlalchemy import Row, select, text
 from sqlalchemy.exc import DBAPIError, IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, AsyncSession, create_async_engine
@@ -183,7 +182,9 @@ class Database:
             except BaseException:
                 await _end(connection, driver, "rollback")
                 raise
-            await _end(connection, driver, "commit")
+            done = await _end(connection, driver, "commit")
+            if done != "COMMIT" and not read_only:
+                raise RuntimeError("a statement failed and was passed over: the transaction was rolled back")
 
 
 async def _started(connection: AsyncConnection, begin: str) -> Any:
@@ -191,21 +192,23 @@ async def _started(connection: AsyncConnection, begin: str) -> Any:
     driver: Any = (await connection.get_raw_connection()).driver_connection
     try:
         await driver.execute(begin)
-    except (asyncpg.PostgresConnectionError, asyncpg.InterfaceError, asyncpg.AdminShutdownError, OSError):
+    except Exception:  # whatever a dying connection makes of it; a living one does not refuse BEGIN
         await connection.invalidate()
         driver = (await connection.get_raw_connection()).driver_connection
         await driver.execute(begin)
     return driver
 
 
-async def _end(connection: AsyncConnection, driver: Any, how: str) -> None:
-    """End the transaction; a connection that cannot is thrown away, so that no context outlives its transaction."""
+async def _end(connection: AsyncConnection, driver: Any, how: str) -> str:
+    """End the transaction; a connection that cannot is thrown away, so that no context outlives its transaction.
+    Answers what PostgreSQL did: a transaction with a failed statement is rolled back by COMMIT."""
     try:
-        await driver.execute(how)
+        return str(await driver.execute(how))
     except BaseException:
         await connection.invalidate()
         if how == "commit":
             raise
+        return "LOST"
 
 
 def _context(actor: Actor, reads: Scope, writes: Scope, statement_timeout_ms: int) -> str:

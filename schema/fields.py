@@ -2,11 +2,12 @@
 
 import inspect
 import typing
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal, Optional, TypeVar
 
 import strawberry
+from sqlalchemy import ColumnElement, and_
 from strawberry import UNSET
 from strawberry.annotation import StrawberryAnnotation
 from strawberry.types.arguments import StrawberryArgument
@@ -80,13 +81,14 @@ def _root(
 
 
 def lookup(node: type[N], *, description: str, deprecated: str | None = None, **keys: Any) -> RootField:
-    """One object by its id or another unique key of the organization: `x(by: {id} | {number} | …)`."""
+    """One object by its id or another unique key of the organization: `x(by: {id} | {number} | …)`. A key of several
+    columns is a mapping of names to columns: `external_ref={"system": …, "key": …}`."""
     declared = node.__declared__
     name = f"{declared.name}By"
     annotations: dict[str, Any] = {"id": strawberry.ID | None}
     members: dict[str, Any] = {"id": strawberry.field(description="Its id", default=UNSET)}
-    for public, column in keys.items():
-        annotations[public] = column.property.columns[0].type.python_type | None
+    for public, source in keys.items():
+        annotations[public] = _key_type(declared.name, public, source) | None
         members[public] = strawberry.field(description=f"Its {public.replace('_', ' ')}", default=UNSET)
     made = type(name, (), {"__annotations__": annotations, "__module__": __name__, **members})
     by_input = strawberry.input(made, one_of=True, description=f"Exactly one key of a {declared.name}")
@@ -96,10 +98,34 @@ def lookup(node: type[N], *, description: str, deprecated: str | None = None, **
             if by.id is not UNSET:
                 return await first_where(tx, node, declared.table.id == key(declared.name, by.id, "by.id"))
             public = next(name for name in keys if getattr(by, name) is not UNSET)
-            return await first_where(tx, node, keys[public] == getattr(by, public))
+            return await first_where(tx, node, _key_is(keys[public], getattr(by, public)))
 
     by = argument("by", by_input, f"Exactly one key of a {declared.name}")
     return _root("query", run, node, [by], declared.permission, description, deprecated, lookup=node, keys=keys)
+
+
+def _key_type(name: str, public: str, source: Any) -> Any:
+    """The type of a key's value: that of its column, or an input with a field per column."""
+    if not isinstance(source, Mapping):
+        return source.property.columns[0].type.python_type
+    title = name + "".join(part.capitalize() for part in public.split("_")) + "Key"
+    made = type(
+        title,
+        (),
+        {
+            "__module__": __name__,
+            "__annotations__": {part: column.property.columns[0].type.python_type for part, column in source.items()},
+            **{part: strawberry.field(description=f"Its {part.replace('_', ' ')}") for part in source},
+        },
+    )
+    return strawberry.input(made, description=f"The {public.replace('_', ' ')} of a {name}")
+
+
+def _key_is(source: Any, value: Any) -> ColumnElement[bool]:
+    if isinstance(source, Mapping):
+        return and_(*(column == getattr(value, part) for part, column in source.items()))
+    found: ColumnElement[bool] = source == value
+    return found
 
 
 def listing(node: type[N], of: Listing, *, description: str, deprecated: str | None = None) -> RootField:

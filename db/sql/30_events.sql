@@ -3,15 +3,15 @@
 create or replace function ev.relay(batch integer) returns bigint language plpgsql
 security definer set search_path = pg_catalog as $$
 declare
-    head bigint;
+    newest bigint;
     moved bigint;
 begin
-    select pos into head from ev.head for update;
+    select pos into newest from ev.head for update;
     with taken as (
         delete from ev.inbox i using (select id from ev.inbox order by id limit batch for update skip locked) s
         where i.id = s.id returning i.*
     ), placed as (
-        select head + row_number() over (order by id) as pos, t.* from taken t
+        select newest + row_number() over (order by id) as pos, t.* from taken t
     ), logged as (
         insert into ev.log (pos, organization_id, plant_id, department_id, topic, entity_id, operation, changed_fields,
                             from_status, to_status, actor_user_id, actor_app_id, request_id, occurred_at)
@@ -21,8 +21,8 @@ begin
     )
     select count(*) into moved from logged;
     if moved > 0 then
-        update ev.head set pos = head + moved;
-        perform pg_notify('ev', (head + moved)::text);
+        update ev.head set pos = newest + moved;
+        perform pg_notify('ev', (newest + moved)::text);
     end if;
     return moved;
 end $$;

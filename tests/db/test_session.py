@@ -1,6 +1,7 @@
 """The one door to PostgreSQL: what a transaction may see and write, and that nothing of it outlives it."""
 
 import asyncio
+import contextlib
 from dataclasses import replace
 
 import asyncpg
@@ -78,6 +79,13 @@ async def test_a_raise_rolls_back(database: Database, tenant: Tenant, admin: asy
             raise RuntimeError
     names = await admin.fetch("select distinct full_name from app.users where organization_id = $1", tenant.organization_id)
     assert "x" not in {row["full_name"] for row in names}
+
+
+async def test_a_passed_over_error_is_never_taken_for_success(database: Database, tenant: Tenant):
+    with pytest.raises(RuntimeError, match="rolled back"):
+        async with database.write(tenant.actor()) as tx:
+            with contextlib.suppress(DBAPIError):
+                await tx.execute(text("select 1 / 0"))
 
 
 @pytest.mark.parametrize(

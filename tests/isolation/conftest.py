@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, replace
+from typing import Any
 
 import asyncpg
 import pytest
@@ -67,8 +69,12 @@ class Factory:
         hidden = await self.admin.fetchval("select to_regclass('tsdata.' || $1)::text", table.name)
         return hidden or table.fullname
 
-    async def row(self, type_name: str, key: int) -> asyncpg.Record | None:
-        return await self.admin.fetchrow(f"select to_jsonb(t) as row, organization_id from {await self.base(type_name)} t where id = $1", key)
+    async def rows(self, type_name: str, keys: set[int]) -> dict[int, dict[str, Any]]:
+        """Rows by key, whoever's they are."""
+        found = await self.admin.fetch(
+            f"select id, to_jsonb(t)::text as row from {await self.base(type_name)} t where id = any ($1)", list(keys)
+        )
+        return {r["id"]: json.loads(r["row"]) for r in found}
 
     async def fingerprint(self, org: int) -> dict[str, str]:
         """Every row of an organization, table by table, in one line each."""

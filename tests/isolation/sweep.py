@@ -41,7 +41,9 @@ def selection(type_: Any, depth: int = 2) -> str:
         if graphql.is_leaf_type(inner):
             parts.append(name)
         elif inner.name.endswith("Connection"):
-            parts.append(f"{name}(first: 20) {{ nodes {selection(inner.fields['nodes'].type, depth - 1)} totalCount {{ value }} }}")
+            if depth > 0:
+                nodes = selection(inner.fields["nodes"].type, depth - 1)
+                parts.append(f"{name}(first: 5) {{ nodes {nodes} totalCount {{ value }} }}")
         elif depth > 0:
             parts.append(f"{name} {selection(inner, depth - 1)}")
         elif inner.name in NODES:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from typing import Any
 
 import pytest
@@ -26,21 +27,18 @@ async def ask(factory: Factory, actor: Actor, document: str, variables: dict[str
     return await factory.house.ask(actor, document, variables)
 
 
-async def assert_own(factory: Factory, answer: Any, org: int, plants: set[int] | None = None) -> int:
+async def assert_own(factory: Factory, answer: Any, org: int, plants: set[int] | None = None) -> None:
     """Every id in an answer is of the organization, and of the plants where its row has one."""
-    seen = 0
+    keys: dict[str, set[int]] = defaultdict(set)
     for type_name, key in found_ids(answer):
-        found = await factory.row(type_name, key)
-        assert found is not None, (type_name, key)
-        assert found["organization_id"] == org, (type_name, key)
-        if plants is not None:
-            import json
-
-            row = json.loads(found["row"])
+        keys[type_name].add(key)
+    for type_name, wanted in keys.items():
+        rows = await factory.rows(type_name, wanted)
+        assert rows.keys() == wanted, type_name
+        for key, row in rows.items():
+            assert row["organization_id"] == org, (type_name, key)
             plant = key if type_name == "Plant" else row.get("plant_id")
-            assert plant is None or plant in plants, (type_name, key, plant)
-        seen += 1
-    return seen
+            assert plants is None or plant is None or plant in plants, (type_name, key, plant)
 
 
 def everything(type_name: str) -> str:
