@@ -65,8 +65,7 @@ GUARDS = {
     "a table with a plant restricts by it": Guard(
         f"""select name from ({REACHABLE}) c where relkind in ('r', 'p')
             and exists (select from pg_attribute a where a.attrelid = c.oid and a.attname = 'plant_id')
-            and not exists (select from pg_policy p where p.polrelid = c.oid and not p.polpermissive and p.polcmd = 'r')
-            and name not in ('app.role_grants', 'app.user_plant_access', 'app.app_keys')""",
+            and not exists (select from pg_policy p where p.polrelid = c.oid and not p.polpermissive and p.polcmd = 'r')""",
         f"{PROTECTED}; alter table app.offender add plant_id bigint",
         "app.offender",
     ),

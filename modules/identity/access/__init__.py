@@ -1,0 +1,1 @@
+"""Roles, grants and plant access: what a user may do, and where."""

@@ -1,0 +1,1 @@
+"""Apps and the keys they call with."""

@@ -1,0 +1,1 @@
+"""The organization, its plants and departments, and its branding."""

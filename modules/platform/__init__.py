@@ -1,0 +1,1 @@
+"""What every module stands on: the audit trail, document numbers, settings."""

@@ -1,0 +1,21 @@
+"""The manifest of platform."""
+
+from schema.permissions import PLANT_MANAGER
+from schema.registry import Module, Permission
+
+from . import graph, types
+from .numbering.service import ZONE
+
+MODULE = Module(
+    name="platform",
+    depends_on=["identity"],
+    graph=graph,
+    types=[types.AuditEntry],
+    permissions={
+        "audit.read": Permission("See who changed what, with every value before and after"),
+        "settings.read": Permission("See settings and numbering schemes", [PLANT_MANAGER]),
+        "settings.manage": Permission("Change settings"),
+        "numbering.manage": Permission("Change how documents are numbered"),
+    },
+    settings=[ZONE],
+)

@@ -1,0 +1,1 @@
+"""Numbers of documents: dense, per organization, kind and year."""

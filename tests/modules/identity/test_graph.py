@@ -1,0 +1,178 @@
+"""One operation and its answer."""
+
+from dataclasses import replace
+
+from db.actor import Actor
+from modules.identity.public import load_app_actor
+from schema.ids import encode
+from tests.modules.identity.conftest import PASSWORD
+from tests.support import House, Tenant
+
+ERRORS = "errors { __typename code path retryable }"
+SIGN_IN = f"""mutation($i: SessionCreateInput!) {{ sessionCreate(input: $i) {{
+  accessToken accessTokenExpiresAt refreshToken mustChangePassword user {{ id email fullName }} {ERRORS} }} }}"""
+
+
+def credentials(tenant: Tenant, role: str = "admin", password: str = PASSWORD) -> dict[str, object]:
+    return {"i": {"organization": tenant.code, "email": f"{role}@{tenant.code}.example", "password": password}}
+
+
+async def version(house: House, tenant: Tenant, field: str, id: str) -> int:
+    return (await house.data(tenant.actor(), f'{{ {field}(by: {{id: "{id}"}}) {{ version }} }}'))[field]["version"]
+
+
+# --- people, roles, plants, apps --------------------------------------------------------------------------------------------
+
+
+async def test_granting_a_role_in_a_plant_and_taking_it_back(desk: House, tenant: Tenant):
+    roles = (await desk.data(tenant.actor(), '{ role(by: {code: "operator"}) { id } }'))["role"]
+    grant = f"mutation($i: UserRoleGrantInput!) {{ userRoleGrant(input: $i) {{ grant {{ id level plant {{ code }} }} {ERRORS} }} }}"
+    given = {
+        "userId": encode("User", tenant.users["viewer"]),
+        "roleId": roles["id"],
+        "plantId": encode("Plant", tenant.plants[0]),
+    }
+    made = (await desk.data(tenant.actor(), grant, {"i": given}))["userRoleGrant"]["grant"]
+    assert (made["level"], made["plant"]) == ("PLANT", {"code": "P1"})
+    again = (await desk.data(tenant.actor(), grant, {"i": given}))["userRoleGrant"]
+    assert [(e["code"], e["path"]) for e in again["errors"]] == [("ALREADY_EXISTS", ["roleId"])]
+    revoke = f"mutation($g: ID!) {{ userRoleRevoke(input: {{grantId: $g}}) {{ user {{ grants {{ nodes {{ level }} }} }} {ERRORS} }} }}"
+    left = (await desk.data(tenant.actor(), revoke, {"g": made["id"]}))["userRoleRevoke"]
+    assert left == {"user": {"grants": {"nodes": [{"level": "ORGANIZATION"}]}}, "errors": []}
+
+
+async def test_the_last_administrator_is_told_as_data(desk: House, tenant: Tenant):
+    me = encode("User", tenant.users["admin"])
+    archive = f"mutation($u: ID!, $v: Int!) {{ userArchive(input: {{id: $u, expectedVersion: $v}}) {{ user {{ id }} {ERRORS} }} }}"
+    answer = (await desk.data(tenant.actor(), archive, {"u": me, "v": await version(desk, tenant, "user", me)}))[
+        "userArchive"
+    ]
+    assert answer["errors"] == [
+        {"__typename": "LastAdministrator", "code": "LAST_ADMINISTRATOR", "path": ["id"], "retryable": False}
+    ]
+
+
+async def test_a_role_with_its_permissions(desk: House, tenant: Tenant):
+    create = f"mutation($i: RoleCreateInput!) {{ roleCreate(input: $i) {{ role {{ id code isSystem permissions version }} {ERRORS} }} }}"
+    given = {"code": "lead", "name": "Shift lead", "permissions": ["identity.read"], "idempotencyKey": "once"}
+    first = (await desk.data(tenant.actor(), create, {"i": given}))["roleCreate"]["role"]
+    assert (first["isSystem"], first["permissions"], first["version"]) == (False, ["identity.read"], 1)
+    assert (await desk.data(tenant.actor(), create, {"i": given}))["roleCreate"]["role"] == first, (
+        "the same key, the same answer"
+    )
+    update = f"mutation($i: RoleUpdateInput!) {{ roleUpdate(input: $i) {{ role {{ permissions version }} {ERRORS} }} }}"
+    changed = {"id": first["id"], "expectedVersion": 1, "permissions": ["identity.apps", "identity.read"]}
+    assert (await desk.data(tenant.actor(), update, {"i": changed}))["roleUpdate"]["role"] == {
+        "permissions": ["identity.apps", "identity.read"], "version": 2,
+    }  # fmt: skip
+    unknown = {"id": first["id"], "expectedVersion": 2, "permissions": ["identity.read", "x"]}
+    refused = (await desk.data(tenant.actor(), update, {"i": unknown}))["roleUpdate"]["errors"]
+    assert [(e["code"], e["path"]) for e in refused] == [("VALIDATION_FAILED", ["permissions", "1"])]
+    catalogue = (await desk.data(tenant.actor("viewer"), "{ permissions { code description systemRoles } }"))[
+        "permissions"
+    ]
+    assert {"admin"} == set(next(p for p in catalogue if p["code"] == "identity.apps")["systemRoles"])
+
+
+async def test_plants_and_departments(desk: House, tenant: Tenant):
+    create = f"mutation($i: PlantCreateInput!) {{ plantCreate(input: $i) {{ plant {{ id code plantType timeZone version }} {ERRORS} }} }}"
+    given = {"code": "P3", "name": "Pune", "plantType": "ASSEMBLY", "timeZone": "Asia/Kolkata"}
+    plant = (await desk.data(tenant.actor(), create, {"i": given}))["plantCreate"]["plant"]
+    assert plant["plantType"] == "ASSEMBLY"
+    department = f"mutation($i: DepartmentCreateInput!) {{ departmentCreate(input: $i) {{ department {{ plant {{ code }} }} {ERRORS} }} }}"
+    made = (
+        await desk.data(tenant.actor(), department, {"i": {"plantId": plant["id"], "code": "D", "name": "Welding"}})
+    )["departmentCreate"]
+    assert made["department"] == {"plant": {"code": "P3"}}
+    update = f"mutation($i: PlantUpdateInput!) {{ plantUpdate(input: $i) {{ plant {{ manager {{ username }} name }} {ERRORS} }} }}"
+    changed = {"id": plant["id"], "expectedVersion": 1, "managerId": encode("User", tenant.users["plant_manager"])}
+    assert (await desk.data(tenant.actor(), update, {"i": changed}))["plantUpdate"]["plant"] == {
+        "manager": {"username": "plant_manager"},
+        "name": "Pune",
+    }
+    stale = (await desk.data(tenant.actor(), update, {"i": changed}))["plantUpdate"]["errors"]
+    assert [(e["code"], e["path"]) for e in stale] == [("VERSION_CONFLICT", ["expectedVersion"])]
+    cleared = {"id": plant["id"], "expectedVersion": 2, "managerId": None}
+    assert (await desk.data(tenant.actor(), update, {"i": cleared}))["plantUpdate"]["plant"]["manager"] is None
+    archive = f"mutation($i: PlantArchiveInput!) {{ plantArchive(input: $i) {{ plant {{ archivedAt }} {ERRORS} }} }}"
+    assert (await desk.data(tenant.actor(), archive, {"i": {"id": plant["id"], "expectedVersion": 3}}))["plantArchive"][
+        "plant"
+    ]["archivedAt"]
+
+
+async def test_an_app_and_its_key(desk: House, tenant: Tenant):
+    app = (
+        await desk.data(
+            tenant.actor(), 'mutation { appCreate(input: {code: "erp", name: "ERP"}) { app { id } errors { code } } }'
+        )
+    )["appCreate"]["app"]
+    create = f"""mutation($i: AppKeyCreateInput!) {{ appKeyCreate(input: $i) {{
+      appKey {{ id prefix scopes use {{ lastUsedAt }} }} secret {ERRORS} }} }}"""
+    given = {
+        "appId": app["id"],
+        "name": "production",
+        "scopes": ["identity.read"],
+        "plantId": encode("Plant", tenant.plants[0]),
+    }
+    made = (await desk.data(tenant.actor(), create, {"i": given}))["appKeyCreate"]
+    assert made["secret"].startswith(made["appKey"]["prefix"])
+    assert made["appKey"]["use"] is None
+    actor = await load_app_actor(desk.database, made["secret"])
+    answer = await desk.data(actor, "{ me { account { email } organization { code } } plants { nodes { code } } }")
+    assert answer == {
+        "me": {"account": None, "organization": {"code": tenant.code}},
+        "plants": {"nodes": [{"code": "P1"}]},
+    }
+    shown = (
+        await desk.data(
+            tenant.actor(), "{ apps { nodes { code keys { nodes { use { lastUsedAt } plant { code } } } } } }"
+        )
+    )["apps"]
+    assert shown["nodes"][0]["keys"]["nodes"][0]["use"]["lastUsedAt"]
+    revoke = f"mutation($k: ID!) {{ appKeyRevoke(input: {{id: $k}}) {{ appKey {{ revokedAt }} {ERRORS} }} }}"
+    assert (await desk.data(tenant.actor(), revoke, {"k": made["appKey"]["id"]}))["appKeyRevoke"]["appKey"]["revokedAt"]
+    assert await load_app_actor(desk.database, made["secret"]) is None
+
+
+async def test_ones_own_profile(desk: House, tenant: Tenant):
+    document = f"mutation($i: ProfileUpdateInput!) {{ profileUpdate(input: $i) {{ user {{ locale }} {ERRORS} }} }}"
+    answer = (await desk.data(tenant.actor("viewer"), document, {"i": {"expectedVersion": 1, "locale": "de"}}))[
+        "profileUpdate"
+    ]
+    assert answer == {"user": {"locale": "de"}, "errors": []}
+    bad = (await desk.data(tenant.actor("viewer"), document, {"i": {"expectedVersion": 2, "locale": "Deutsch"}}))[
+        "profileUpdate"
+    ]["errors"]
+    assert [(e["code"], e["path"]) for e in bad] == [("VALIDATION_FAILED", ["locale"])]
+
+
+WRITES = """mutation($u: ID!, $p: ID!, $r: ID!) {
+  a: userUpdate(input: {id: $u, expectedVersion: 1, fullName: "x"}) { errors { code } }
+  b: plantUpdate(input: {id: $p, expectedVersion: 1, name: "x"}) { errors { code } }
+  c: userRoleGrant(input: {userId: $u, roleId: $r}) { errors { code } }
+  d: userPlantAccessSet(input: {userId: $u, plantId: $p, canRead: true}) { errors { code } }
+  e: userArchive(input: {id: $u, expectedVersion: 1}) { errors { code } }
+  f: userPasswordResetCreate(input: {userId: $u}) { errors { code } }
+  g: departmentCreate(input: {plantId: $p, code: "X", name: "x"}) { errors { code } } }"""
+
+
+async def test_writes_with_ids_of_another_tenant_change_nothing(desk: House, tenant: Tenant, stranger: Tenant, admin):
+    async def state() -> list[object]:
+        tables = ("users", "plants", "role_grants", "user_plant_access", "departments", "audit_logs")
+        org = stranger.organization_id
+        return [await admin.fetchval(f"select count(*) from app.{t} where organization_id = {org}") for t in tables]
+
+    before = await state()
+    role = await admin.fetchval("select id from app.roles where organization_id = $1 limit 1", stranger.organization_id)
+    ids = {
+        "u": encode("User", stranger.users["viewer"]),
+        "p": encode("Plant", stranger.plants[0]),
+        "r": encode("Role", role),
+    }
+    answers = await desk.data(tenant.actor(), WRITES, ids)
+    assert {name: [e["code"] for e in a["errors"]] for name, a in answers.items()} == {
+        name: ["NOT_FOUND"] for name in "abcdefg"
+    }
+    assert await state() == before
+    forbidden: Actor = replace(tenant.actor("viewer"))
+    assert await desk.code(forbidden, WRITES, ids) == "FORBIDDEN"
