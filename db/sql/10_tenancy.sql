@@ -64,7 +64,7 @@ end $$;
 -- write outside the caller's plants.
 create or replace function app.guard_plant_write() returns trigger language plpgsql as $$
 begin
-    if new.organization_id is distinct from app.org_id() or not app.writes_plant(new.plant_id) then
+    if new.organization_id is distinct from app.org_id() or app.writes_plant(new.plant_id) is not true then
         raise exception 'row outside the caller''s plants' using errcode = 'insufficient_privilege';
     end if;
     return new;

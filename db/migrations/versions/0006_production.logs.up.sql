@@ -101,10 +101,10 @@ end $$;
 select tsdata.production_log_partitions((now() - interval '6 months')::date, (now() + interval '24 months')::date);
 
 -- app.guard_department_write(): row trigger for tables reached through a view, where no policy can stand: refuse a
--- write outside the caller's departments.
+-- write outside the caller's departments. A row without a department makes the test null, which is a no as well.
 create function app.guard_department_write() returns trigger language plpgsql as $$
 begin
-    if new.organization_id is distinct from app.org_id() or not app.writes_department(new.plant_id, new.department_id) then
+    if new.organization_id is distinct from app.org_id() or app.writes_department(new.plant_id, new.department_id) is not true then
         raise exception 'row outside the caller''s departments' using errcode = 'insufficient_privilege';
     end if;
     return new;

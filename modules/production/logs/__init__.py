@@ -1,0 +1,1 @@
+"""The production log: what people and machines reported, never changed, corrected by reversals."""

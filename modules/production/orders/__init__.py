@@ -1,0 +1,1 @@
+"""Work orders: an order to make a quantity, and the states it goes through."""

@@ -1,0 +1,1 @@
+"""How a product is made: revisions of a routing, each a list of operations."""

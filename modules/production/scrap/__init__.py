@@ -1,0 +1,1 @@
+"""Why pieces are scrapped."""
