@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import json
 import random
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
-from datetime import date, datetime, time, timedelta
+from datetime import datetime, timedelta
 from decimal import Decimal
-from enum import Enum
 from typing import Any
 
 import asyncpg
+import orjson
 
 from db.migrate import ONE_AT_A_TIME
 from db.roles import OWNER
@@ -58,7 +57,7 @@ class Demo:
         )
         ids: list[int] = []
         for start in range(0, len(rows), ROWS_PER_STATEMENT):
-            body = json.dumps(rows[start : start + ROWS_PER_STATEMENT], default=_plain)
+            body = orjson.dumps(rows[start : start + ROWS_PER_STATEMENT], default=_plain).decode()
             ids += [record[0] for record in await self.connection.fetch(statement, body) if has_id]
         return ids
 
@@ -68,12 +67,8 @@ class Demo:
 
 
 def _plain(value: object) -> object:
-    if isinstance(value, datetime | date | time):
-        return value.isoformat()
     if isinstance(value, timedelta | Decimal):
         return str(value)
-    if isinstance(value, Enum):
-        return value.value
     if isinstance(value, bytes):
         return f"\\x{value.hex()}"
     raise TypeError(f"{type(value).__name__} is no value of a demo row")

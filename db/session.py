@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Any, TypeVar, cast
 
+import asyncpg
 from sqlalchemy import Row, select, text
 from sqlalchemy.exc import DBAPIError, IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, AsyncSession, create_async_engine
@@ -124,13 +125,15 @@ class Database:
     ) -> Database:
         """`url` is postgresql://…; a connection found dead at BEGIN is replaced, so a restarted server is survived."""
         engine = create_async_engine(
-            url.replace("postgresql://", "postgresql+asyncpg://", 1),
+            "postgresql+asyncpg://",
+            async_creator=lambda: asyncpg.connect(  # the driver reads the URL itself: sslmode and the like are its own
+                url, server_settings={"timezone": "UTC", "jit": "off"}, timeout=5
+            ),
             isolation_level="AUTOCOMMIT",  # BEGIN is ours: it carries the context in the same round trip
             pool_size=pool_size,
             max_overflow=0,
             pool_timeout=pool_timeout,
             pool_pre_ping=False,
-            connect_args={"server_settings": {"timezone": "UTC", "jit": "off"}, "timeout": 5},
         )
         return cls(engine, statement_timeout_ms=statement_timeout_ms)
 
