@@ -19,6 +19,7 @@ from schema.build import permissions
 from schema.context import Context
 from schema.faults import Fault
 from schema.permissions import ADMIN, SYSTEM_ROLES, check, needs
+from schema.registry import registered
 
 _number = itertools.count(1)
 
@@ -36,7 +37,9 @@ class Tenant:
     def actor(self, role: str = ADMIN, *, plants: list[int] | None = None, only: set[str] | None = None) -> Actor:
         """The user of a role, in every plant or in some; `only` narrows the permissions."""
         held = {
-            code: EVERYWHERE for code, p in permissions().items() if role in p.roles and (only is None or code in only)
+            code: EVERYWHERE
+            for code, p in permissions(registered()).items()
+            if role in p.roles and (only is None or code in only)
         }
         actor = Actor(
             self.organization_id, user_id=self.users[role], permissions=held,
@@ -67,15 +70,11 @@ async def new_tenant(admin: asyncpg.Connection) -> Tenant:
                 org, f"P{n + 1}", f"Plant {n + 1}", zone,
             )  # fmt: skip
             tenant.plants.append(plant)
-            tenant.departments.append(
-                await admin.fetchval(
-                    "insert into app.departments (organization_id, plant_id, code, name) values ($1, $2, $3, $4) returning id",
-                    org,
-                    plant,
-                    f"D{n + 1}",
-                    f"Department {n + 1}",
-                )  # fmt: skip
-            )
+            department = await admin.fetchval(
+                "insert into app.departments (organization_id, plant_id, code, name) values ($1, $2, $3, $4) returning id",
+                org, plant, f"D{n + 1}", f"Department {n + 1}",
+            )  # fmt: skip
+            tenant.departments.append(department)
         for role, name in SYSTEM_ROLES.items():
             role_id = await admin.fetchval(
                 "insert into app.roles (organization_id, code, name, is_system) values ($1, $2, $3, true)"

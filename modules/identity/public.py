@@ -5,7 +5,6 @@ from .access.service import everywhere as require_everywhere
 from .actors import issue_token_for, load_app_actor, load_user_actor
 from .sessions.passwords import hash_now
 from .sessions.resets import ResetMail, take_mails
-from .sessions.service import purge as purge_sessions
 from .sessions.tokens import KEY_PREFIX, Claims, InvalidToken, TokenSigner
 from .tables import Department as DepartmentRow
 from .tables import Organization as OrganizationRow
@@ -16,5 +15,5 @@ from .types import App, Department, Organization, Plant, User
 __all__ = [
     "KEY_PREFIX", "App", "Claims", "Department", "DepartmentRow", "InvalidToken", "Organization", "OrganizationRow", "Plant",
     "PlantRow", "ResetMail", "TokenSigner", "User", "UserRow", "hash_now", "issue_token_for", "load_app_actor",
-    "load_user_actor", "purge_sessions", "require_everywhere", "tables", "take_mails",
+    "load_user_actor", "require_everywhere", "tables", "take_mails",
 ]  # fmt: skip

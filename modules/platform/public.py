@@ -1,8 +1,7 @@
 """What other modules may use of platform."""
 
 from .numbering.service import next_number
-from .receipts import purge_receipts
 from .rules import DocumentType, SettingKey, SettingType
 from .settings.service import get_setting
 
-__all__ = ["DocumentType", "SettingKey", "SettingType", "get_setting", "next_number", "purge_receipts"]
+__all__ = ["DocumentType", "SettingKey", "SettingType", "get_setting", "next_number"]

@@ -120,8 +120,9 @@ GUARDS = {
         "app.offender",
     ),
     "private schemas stay private": Guard(
-        f"""select n.nspname || ' ' || r from pg_namespace n, unnest(array['unison_app', 'unison_events']) r
-            where (n.nspname in ('tsdata', 'meta') or (n.nspname, r) in (('ev', 'unison_app'), ('auth', 'unison_events'), ('app', 'unison_events')))
+        """select n.nspname || ' ' || r from pg_namespace n, unnest(array['unison_app', 'unison_events']) r
+            where (n.nspname in ('tsdata', 'meta')
+                or (n.nspname, r) in (('ev', 'unison_app'), ('auth', 'unison_events'), ('app', 'unison_events')))
               and has_schema_privilege(r, n.oid, 'usage')
             union all
             select c.oid::regclass::text from pg_class c where c.relkind in ('r', 'p', 'v')

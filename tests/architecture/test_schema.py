@@ -20,7 +20,9 @@ from schema.node import ToMany
 ROOT = Path(__file__).parents[2]
 SCHEMA = build()
 CORE = SCHEMA._schema
-TYPES = [t for name, t in CORE.type_map.items() if not name.startswith("__") and not graphql.is_specified_scalar_type(t)]
+TYPES = [
+    t for name, t in CORE.type_map.items() if not name.startswith("__") and not graphql.is_specified_scalar_type(t)
+]
 NODES = {name: node for name, node in ALL_NODES.items() if name in CORE.type_map}
 ROOTS = {"query": CORE.query_type, "mutation": CORE.mutation_type, "subscription": CORE.subscription_type}
 
@@ -56,9 +58,16 @@ def test_every_root_field_names_a_known_permission(kind):
 
 
 def test_every_declared_permission_is_used_and_described():
-    used = {_strawberry(f).metadata.get("permission") for t in TYPES if isinstance(t, GraphQLObjectType) for f in t.fields.values()}
+    used = {
+        _strawberry(f).metadata.get("permission")
+        for t in TYPES
+        if isinstance(t, GraphQLObjectType)
+        for f in t.fields.values()
+    }
     used |= {n.__declared__.permission for n in NODES.values()}
-    asked_by_services = "\n".join(p.read_text() for p in (ROOT / "modules").rglob("*.py") if p.name in ("service.py", "references.py"))
+    asked_by_services = "\n".join(
+        p.read_text() for p in (ROOT / "modules").rglob("*.py") if p.name in ("service.py", "references.py")
+    )
     catalogue = permissions()
     assert all(p.description and code.count(".") >= 1 for code, p in catalogue.items())
     assert [code for code in set(catalogue) - used if f'"{code}"' not in asked_by_services] == []
@@ -126,7 +135,8 @@ def test_every_refusal_has_a_public_type():
 
 
 KINDS = {
-    "bigint": {"BIGINT"}, "integer": {"INTEGER", "BIGINT"}, "smallint": {"SMALLINT", "INTEGER", "BIGINT"}, "text": {"TEXT", "VARCHAR"}, "boolean": {"BOOLEAN"}, "jsonb": {"JSONB"},
+    "bigint": {"BIGINT"}, "integer": {"INTEGER", "BIGINT"}, "smallint": {"SMALLINT", "INTEGER", "BIGINT"},
+    "text": {"TEXT", "VARCHAR"}, "boolean": {"BOOLEAN"}, "jsonb": {"JSONB"},
     "timestamp with time zone": {"TIMESTAMP"}, "date": {"DATE"}, "numeric": {"NUMERIC"}, "bytea": {"BYTEA"},
     "ARRAY": {"ARRAY"}, "uuid": {"UUID"}, "interval": {"INTERVAL"},
 }  # fmt: skip
@@ -138,10 +148,13 @@ async def test_columns_agree(admin: asyncpg.Connection):
         if table.name in ("boxes", "widgets"):
             continue
         rows = await admin.fetch(
-            "select column_name, is_nullable, data_type, is_generated from information_schema.columns where table_schema = $1 and table_name = $2",
+            "select column_name, is_nullable, data_type, is_generated from information_schema.columns"
+            " where table_schema = $1 and table_name = $2",
             table.schema, table.name,
         )  # fmt: skip
-        is_view = await admin.fetchval("select relkind = 'v' from pg_class where oid = $1::text::regclass", table.fullname)
+        is_view = await admin.fetchval(
+            "select relkind = 'v' from pg_class where oid = $1::text::regclass", table.fullname
+        )
         have = {r["column_name"]: r for r in rows}
         for column in table.columns:
             found = have.get(column.name)
@@ -149,11 +162,14 @@ async def test_columns_agree(admin: asyncpg.Connection):
                 wrong.append(f"{table.fullname}.{column.name} is missing")
                 continue
             kind = column.type.compile(postgresql.dialect())
-            if not any(kind.upper().startswith(k) or (k == "ARRAY" and kind.endswith("[]")) for k in KINDS[found["data_type"]]):
+            if not any(
+                kind.upper().startswith(k) or (k == "ARRAY" and kind.endswith("[]")) for k in KINDS[found["data_type"]]
+            ):
                 wrong.append(f"{table.fullname}.{column.name}: {kind} against {found['data_type']}")
-            if not is_view and column.nullable != (found["is_nullable"] == "YES"):
-                if found["is_generated"] == "NEVER":  # a generated column is never declared NOT NULL
-                    wrong.append(f"{table.fullname}.{column.name}: nullable {column.nullable} against {found['is_nullable']}")
+            # A view tells nothing of nulls, and a generated column is never declared NOT NULL.
+            says = not is_view and found["is_generated"] == "NEVER"
+            if says and column.nullable != (found["is_nullable"] == "YES"):
+                wrong.append(f"{table.fullname}.{column.name}: nullable {column.nullable} in Python alone")
     assert wrong == []
 
 
@@ -175,7 +191,9 @@ async def test_every_filter_and_order_is_led_by_an_index(admin: asyncpg.Connecti
     missing = []
     for listing in _listings():
         table = listing.table.__table__
-        base = await admin.fetchval("select coalesce(to_regclass('tsdata.' || $1), ($2)::text::regclass)::oid", table.name, table.fullname)
+        base = await admin.fetchval(
+            "select coalesce(to_regclass('tsdata.' || $1), ($2)::text::regclass)::oid", table.name, table.fullname
+        )
         second = {
             r["column"]
             for r in await admin.fetch(

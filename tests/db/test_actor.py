@@ -12,7 +12,9 @@ SCOPES = st.one_of(
     st.sets(PLANTS, min_size=1).map(Scope.of_plants),
     PLANTS.flatmap(lambda plant: st.integers(0, 2).map(lambda n: Scope.of_department(plant, plant * 10 + n))),
 )
-ROWS = PLANTS.flatmap(lambda plant: st.one_of(st.none(), st.integers(0, 2).map(lambda n: plant * 10 + n)).map(lambda d: (plant, d)))
+ROWS = PLANTS.flatmap(
+    lambda plant: st.one_of(st.none(), st.integers(0, 2).map(lambda n: plant * 10 + n)).map(lambda d: (plant, d))
+)
 
 
 @given(SCOPES, SCOPES, ROWS)
@@ -35,7 +37,13 @@ def test_a_department_does_not_open_its_plant():
 
 
 def test_what_a_user_may_touch_is_the_permission_within_the_plants():
-    actor = Actor(1, 1, permissions={"a": EVERYWHERE, "b": Scope.of_plants([2])}, readable=frozenset({1, 2}), writable=frozenset({2}))
+    actor = Actor(
+        1,
+        1,
+        permissions={"a": EVERYWHERE, "b": Scope.of_plants([2])},
+        readable=frozenset({1, 2}),
+        writable=frozenset({2}),
+    )
     assert actor.read_scope("a").plants == {1, 2}
     assert actor.read_scope("b").plants == {2}
     assert actor.write_scope("a").plants == {2}

@@ -77,7 +77,9 @@ async def test_a_raise_rolls_back(database: Database, tenant: Tenant, admin: asy
         async with database.write(tenant.actor()) as tx:
             await tx.execute(text("update app.users set full_name = 'x' where organization_id = :org"), {"org": tx.org})
             raise RuntimeError
-    names = await admin.fetch("select distinct full_name from app.users where organization_id = $1", tenant.organization_id)
+    names = await admin.fetch(
+        "select distinct full_name from app.users where organization_id = $1", tenant.organization_id
+    )
     assert "x" not in {row["full_name"] for row in names}
 
 

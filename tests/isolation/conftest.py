@@ -40,7 +40,10 @@ class Factory:
 
     async def plants(self, code: str) -> list[int]:
         org = await self.organization(code)
-        return [r["id"] for r in await self.admin.fetch("select id from app.plants where organization_id = $1 order by id", org)]
+        return [
+            r["id"]
+            for r in await self.admin.fetch("select id from app.plants where organization_id = $1 order by id", org)
+        ]
 
     def within(self, actor: Actor, plants: list[int]) -> Actor:
         scope, ids = Scope.of_plants(plants), frozenset(plants)
@@ -59,7 +62,9 @@ class Factory:
                 continue
             where = f" and {own} = {int(plant)}" if plant is not None else ""
             base = await self.base(name)
-            rows = await self.admin.fetch(f"select id from {base} where organization_id = $1{where} order by id limit {most}", org)
+            rows = await self.admin.fetch(
+                f"select id from {base} where organization_id = $1{where} order by id limit {most}", org
+            )
             found[name] = [encode(name, r["id"]) for r in rows]
         return found
 
@@ -85,7 +90,8 @@ class Factory:
         )
         return {
             t["name"]: await self.admin.fetchval(
-                f"select count(*) || ' ' || coalesce(sum(hashtextextended(t::text, 0)), 0) from {t['name']} t where organization_id = $1", org
+                f"select count(*) || ' ' || coalesce(sum(hashtextextended(t::text, 0)), 0) from {t['name']} t where organization_id = $1",
+                org,
             )
             for t in tables
         }

@@ -54,13 +54,17 @@ def selection(type_: Any, depth: int = 2) -> str:
 def type_of_id(path: str, field: str) -> list[str]:
     """Types an ID argument can mean: by its own name, else by the root field's; at worst every type."""
     stem = field.removesuffix("Ids").removesuffix("Id")
-    named = [t for t in NODES if t.lower() == stem.lower()] or [t for t in NODES if t.lower().endswith(stem.lower()) and stem != "id"]
+    named = [t for t in NODES if t.lower() == stem.lower()] or [
+        t for t in NODES if t.lower().endswith(stem.lower()) and stem != "id"
+    ]
     if not named:
         named = sorted((t for t in NODES if path.lower().startswith(t.lower())), key=len, reverse=True)[:1]
     return named or list(NODES)
 
 
-def arguments(path: str, input_type: GraphQLInputObjectType, ids: dict[str, list[str]], *, seed: int = 0) -> dict[str, Any]:
+def arguments(
+    path: str, input_type: GraphQLInputObjectType, ids: dict[str, list[str]], *, seed: int = 0
+) -> dict[str, Any]:
     """A filled-in input: ids from the given ones, plain values elsewhere."""
     made: dict[str, Any] = {}
     for n, (name, field) in enumerate(input_type.fields.items()):
@@ -112,7 +116,11 @@ def fields_with_ids(root: GraphQLObjectType) -> list[str]:
         named = get_named_type(type_)
         if named.name == "ID":
             return True
-        if not isinstance(named, GraphQLInputObjectType) or named.name in seen or named.name.endswith(("Where", "Order")):
+        if (
+            not isinstance(named, GraphQLInputObjectType)
+            or named.name in seen
+            or named.name.endswith(("Where", "Order"))
+        ):
             return False
         return any(holds(f.type, seen | {named.name}) for f in named.fields.values())
 

@@ -123,7 +123,9 @@ class _as_input:
     is_one_of = False
 
     def __init__(self, field: Any) -> None:
-        self.fields = {n: a for n, a in field.args.items() if n not in ("where", "orderBy", "first", "after", "last", "before")}
+        self.fields = {
+            n: a for n, a in field.args.items() if n not in ("where", "orderBy", "first", "after", "last", "before")
+        }
 
 
 async def _mutate(factory: Factory, actor: Actor, name: str, ids: dict[str, list[str]], seed: int) -> Any:
@@ -135,7 +137,9 @@ async def _mutate(factory: Factory, actor: Actor, name: str, ids: dict[str, list
     return await ask(factory, actor, document, variables)
 
 
-PUBLIC_MUTATIONS = {n for n, f in MUTATION.fields.items() if f.extensions["strawberry-definition"].metadata["permission"] == ""}
+PUBLIC_MUTATIONS = {
+    n for n, f in MUTATION.fields.items() if f.extensions["strawberry-definition"].metadata["permission"] == ""
+}
 
 
 @pytest.mark.parametrize("name", sorted(set(fields_with_ids(MUTATION)) - PUBLIC_MUTATIONS))
@@ -169,7 +173,8 @@ async def _of_plant(factory: Factory, plant: int) -> dict[str, str]:
     )
     return {
         t["name"]: await factory.admin.fetchval(
-            f"select count(*) || ' ' || coalesce(sum(hashtextextended(t::text, 0)), 0) from {t['name']} t where plant_id = $1", plant
+            f"select count(*) || ' ' || coalesce(sum(hashtextextended(t::text, 0)), 0) from {t['name']} t where plant_id = $1",
+            plant,
         )
         for t in tables
     }

@@ -49,14 +49,34 @@ def test_a_decimal_keeps_its_value(value):
 
 
 @pytest.mark.parametrize(
-    ("value", "shown"), [("1.500", "1.5"), ("100", "100"), ("1E+3", "1000"), ("-0.00", "0"), ("0.000001", "0.000001"), ("-7.10", "-7.1")]
+    ("value", "shown"),
+    [("1.500", "1.5"), ("100", "100"), ("1E+3", "1000"), ("-0.00", "0"), ("0.000001", "0.000001"), ("-7.10", "-7.1")],
 )
 def test_a_decimal_is_plain_digits(value, shown):
     assert s.show_decimal(Decimal(value)) == shown
 
 
 @pytest.mark.parametrize(
-    "value", ["NaN", "Infinity", "-Infinity", "sNaN", "1e999", "1,5", "", " ", "0x1", "١", 1.5, True, None, [], "1" * 31, "--1", "1_000"]
+    "value",
+    [
+        "NaN",
+        "Infinity",
+        "-Infinity",
+        "sNaN",
+        "1e999",
+        "1,5",
+        "",
+        " ",
+        "0x1",
+        "١",
+        1.5,
+        True,
+        None,
+        [],
+        "1" * 31,
+        "--1",
+        "1_000",
+    ],
 )
 def test_what_is_no_finite_decimal_is_refused(value):
     with pytest.raises(GraphQLError):

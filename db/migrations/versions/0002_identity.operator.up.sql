@@ -19,6 +19,7 @@ $$;
 
 revoke execute on all functions in schema auth from public;
 grant execute on all functions in schema auth to unison_app;
+revoke execute on function auth.purge(timestamptz) from unison_app;
 
 -- auth.seed_roles(organization): the system roles, so that grants can name them. Their permissions stand in the code.
 create function auth.seed_roles(p_organization integer) returns void

@@ -98,4 +98,3 @@ revoke execute on function auth.setting_secret_put(text, jsonb) from public;
 revoke execute on function app.purge_idempotency_receipts(timestamptz) from public;
 grant execute on function auth.setting_secret(text) to unison_app;
 grant execute on function auth.setting_secret_put(text, jsonb) to unison_app;
-grant execute on function app.purge_idempotency_receipts(timestamptz) to unison_app;

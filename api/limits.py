@@ -1,0 +1,140 @@
+"""What a document may ask for at most, measured before it is validated: validation itself is what large ones abuse."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from graphql import (
+    DocumentNode,
+    FieldNode,
+    FragmentDefinitionNode,
+    FragmentSpreadNode,
+    InlineFragmentNode,
+    OperationDefinitionNode,
+    OperationType,
+    SelectionSetNode,
+    StringValueNode,
+)
+from graphql.language import Node
+from graphql.language.ast import QUERY_DOCUMENT_KEYS
+
+from api.errors import Rejected
+
+MOST_NESTING = 32
+"""Levels of lists and objects in the variables; the deepest input of the schema has fewer than ten."""
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Every one of them is a setting."""
+
+    tokens: int = 1_000
+    depth: int = 12
+    aliases: int = 30
+    directives: int = 8
+    root_mutations: int = 10
+    list_variable: int = 1_000
+    body: int = 1_048_576
+    timeout: float = 10.0
+
+
+def too_complex(what: str, asked: int, limit: int) -> Rejected:
+    return Rejected.because("OPERATION_TOO_COMPLEX", f"{what}: {asked}, at most {limit}", limit=limit, requested=asked)
+
+
+def check_document(document: DocumentNode, limits: Limits) -> None:
+    """One walk for what counts anywhere in the text, then the depth of each operation through its fragments."""
+    aliases = 0
+    stack: list[Node] = [document]
+    while stack:
+        node = stack.pop()
+        if isinstance(node, FieldNode) and node.alias:
+            aliases += 1
+        if isinstance(node, StringValueNode) and "\x00" in node.value:
+            raise Rejected.because("BAD_USER_INPUT", "Text cannot hold the character NUL")
+        if (directives := len(getattr(node, "directives", None) or ())) > limits.directives:
+            raise too_complex("Directives in one place", directives, limits.directives)
+        for key in QUERY_DOCUMENT_KEYS.get(node.kind, ()):
+            child = getattr(node, key, None)
+            if isinstance(child, Node):
+                stack.append(child)
+            elif child:
+                stack.extend(child)
+    if aliases > limits.aliases:
+        raise too_complex("Aliases", aliases, limits.aliases)
+
+    fragments = {d.name.value: d for d in document.definitions if isinstance(d, FragmentDefinitionNode)}
+    for operation in document.definitions:
+        if isinstance(operation, OperationDefinitionNode):
+            _check_operation(operation, fragments, limits)
+
+
+def _check_operation(
+    operation: OperationDefinitionNode, fragments: Mapping[str, FragmentDefinitionNode], limits: Limits
+) -> None:
+    depth = _depth(operation.selection_set, fragments, {}, frozenset())
+    if depth > limits.depth:
+        raise too_complex("Depth", depth, limits.depth)
+    roots = root_fields(operation, fragments)
+    if operation.operation is OperationType.MUTATION and len(roots) > limits.root_mutations:
+        raise too_complex("Mutations in one operation", len(roots), limits.root_mutations)
+
+
+def _depth(
+    selections: SelectionSetNode | None,
+    fragments: Mapping[str, FragmentDefinitionNode],
+    known: dict[str, int],
+    above: frozenset[str],
+) -> int:
+    """Levels of fields. Introspection has a rule of its own; a fragment inside itself is left to validation."""
+    deepest = 0
+    for node in selections.selections if selections else ():
+        if isinstance(node, FieldNode):
+            inner = 0 if node.name.value.startswith("__") else _depth(node.selection_set, fragments, known, above)
+            deepest = max(deepest, 1 + inner)
+        elif isinstance(node, InlineFragmentNode):
+            deepest = max(deepest, _depth(node.selection_set, fragments, known, above))
+        elif isinstance(node, FragmentSpreadNode):
+            name = node.name.value
+            if name in above or name not in fragments:
+                continue
+            if name not in known:
+                known[name] = _depth(fragments[name].selection_set, fragments, known, above | {name})
+            deepest = max(deepest, known[name])
+    return deepest
+
+
+def root_fields(operation: OperationDefinitionNode, fragments: Mapping[str, FragmentDefinitionNode]) -> list[FieldNode]:
+    """The fields an operation asks of its root type, also those that stand in fragments."""
+    found: list[FieldNode] = []
+    seen: set[str] = set()
+    todo: list[Any] = [operation]
+    while todo:
+        for node in todo.pop().selection_set.selections:
+            if isinstance(node, FieldNode):
+                found.append(node)
+            elif isinstance(node, InlineFragmentNode):
+                todo.append(node)
+            elif node.name.value in fragments and node.name.value not in seen:
+                seen.add(node.name.value)
+                todo.append(fragments[node.name.value])
+    return found
+
+
+def check_variables(variables: Mapping[str, Any], limits: Limits) -> None:
+    """Lists of bearable length, nesting that can be walked, and no text PostgreSQL cannot hold."""
+    stack: list[tuple[Any, int]] = [(variables, 0)]
+    while stack:
+        value, depth = stack.pop()
+        if isinstance(value, str):
+            if "\x00" in value:
+                raise Rejected.because("BAD_USER_INPUT", "Text cannot hold the character NUL")
+            continue
+        if isinstance(value, list) and len(value) > limits.list_variable:
+            raise too_complex("Entries of a list in the variables", len(value), limits.list_variable)
+        if depth > MOST_NESTING:
+            raise too_complex("Nesting of the variables", depth, MOST_NESTING)
+        inner = value.values() if isinstance(value, Mapping) else value
+        stack.extend((one, depth + 1) for one in inner if isinstance(one, str | list | dict))

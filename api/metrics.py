@@ -1,0 +1,28 @@
+"""What Prometheus collects from a process at /metrics."""
+
+from __future__ import annotations
+
+from prometheus_client import CONTENT_TYPE_LATEST, REGISTRY, Counter, Gauge, Histogram, generate_latest
+
+SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
+
+operations = Counter(
+    "unison_operations_total",
+    "GraphQL operations answered, by kind (query, mutation, subscription) and outcome (ok, error, refused)",
+    ["kind", "outcome"],
+)
+operation_seconds = Histogram(
+    "unison_operation_seconds", "Time to answer a GraphQL operation, by kind", ["kind"], buckets=SECONDS
+)
+in_flight = Gauge("unison_operations_in_flight", "GraphQL operations being answered now")
+sockets = Gauge("unison_sockets", "Open WebSocket connections")
+subscriptions = Gauge("unison_subscriptions", "Running subscriptions, over sockets and event streams")
+pool_connections = Gauge("unison_pool_connections", "Database connections by state (in_use, idle)", ["state"])
+hub_position = Gauge("unison_hub_position", "Position in the event log up to which the hub has dispatched")
+hub_lag_seconds = Gauge("unison_hub_lag_seconds", "Age of the newest event when the hub dispatched it")
+relayed = Counter("unison_relayed_events_total", "Events the relay of this process has given a position")
+
+
+def exposition() -> tuple[bytes, str]:
+    """The body of /metrics and its content type."""
+    return generate_latest(REGISTRY), CONTENT_TYPE_LATEST

@@ -1,0 +1,55 @@
+"""Which media type a client wants to read, by its Accept header, and whether what it sent is JSON in UTF-8."""
+
+from __future__ import annotations
+
+JSON = "application/json"
+GRAPHQL = "application/graphql-response+json"
+EVENTS = "text/event-stream"
+HTML = "text/html"
+
+
+def accepted(header: str | None) -> str | None:
+    """The best of the three media types; application/json for clients that say nothing; None if none will do."""
+    if not header or not header.strip():
+        return JSON
+    chosen, best = None, 0.0
+    for entry in header.split(","):
+        media, quality = _entry(entry)
+        offered = _offered(media)
+        if offered and quality > best:
+            chosen, best = offered, quality
+    return chosen
+
+
+def _offered(media: str) -> str | None:
+    if media in (JSON, GRAPHQL, EVENTS):
+        return media
+    return JSON if media in ("*/*", "application/*") else EVENTS if media == "text/*" else None
+
+
+def _entry(entry: str) -> tuple[str, float]:
+    media, *parameters = (part.strip().lower() for part in entry.split(";"))
+    for parameter in parameters:
+        name, _, value = parameter.partition("=")
+        if name.strip() == "q":
+            try:
+                return media, max(0.0, min(1.0, float(value)))
+            except ValueError:
+                return media, 0.0
+        if name.strip() == "charset" and value.strip('" ') not in ("utf-8", "utf8"):
+            return media, 0.0
+    return media, 1.0
+
+
+def wants_html(header: str | None) -> bool:
+    """A browser's address bar: it names HTML before anything else."""
+    return (header or "").split(",", 1)[0].strip().lower() in (HTML, "application/xhtml+xml")
+
+
+def is_json(content_type: str | None) -> bool:
+    """application/json, and no other charset than UTF-8."""
+    media, *parameters = (part.strip().lower() for part in (content_type or "").split(";"))
+    if media != JSON:
+        return False
+    charsets = [p.partition("=")[2].strip('" ') for p in parameters if p.partition("=")[0].strip() == "charset"]
+    return all(charset in ("utf-8", "utf8") for charset in charsets)

@@ -1,0 +1,66 @@
+"""A request's shape: what a body, a query string or a socket message has to look like before anything reads it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import orjson
+
+from api.errors import Rejected
+from api.graphql import Request
+
+MAX_KEY = 255
+
+
+def bad_request(message: str, *, status: int = 400) -> Rejected:
+    return Rejected.because("BAD_REQUEST", message, status=status)
+
+
+def parse_json(body: bytes | str) -> Any:
+    try:
+        return orjson.loads(body)
+    except (orjson.JSONDecodeError, UnicodeError, RecursionError):
+        raise bad_request("The body is not JSON in UTF-8") from None
+
+
+def request_of(value: Any, *, idempotency_key: str | None = None) -> Request:
+    """A request from decoded JSON, or Rejected with the first thing that is wrong with its shape."""
+    if not isinstance(value, dict):
+        raise bad_request("A request is one JSON object; arrays of requests are not supported")
+    query = value.get("query")
+    if not isinstance(query, str) or not query:
+        raise bad_request("`query` must be a non-empty string")
+    name = value.get("operationName")
+    if name is not None and not isinstance(name, str):
+        raise bad_request("`operationName` must be a string or null")
+    return Request(
+        query, name or None, _object(value, "variables"), _object(value, "extensions"), _key(idempotency_key)
+    )
+
+
+def request_of_params(params: Mapping[str, str]) -> Request:
+    """A request from a query string, where variables and extensions are JSON in a string."""
+    value: dict[str, Any] = {name: params[name] for name in ("query", "operationName") if name in params}
+    for name in ("variables", "extensions"):
+        if params.get(name):
+            value[name] = parse_json(params[name])
+    return request_of(value)
+
+
+def _object(value: dict[str, Any], name: str) -> dict[str, Any]:
+    found = value.get(name)
+    if found is None:
+        return {}
+    if not isinstance(found, dict):
+        raise bad_request(f"`{name}` must be an object or null")
+    return found
+
+
+def _key(value: str | None) -> str | None:
+    if value is None:
+        return None
+    key = value.strip().strip('"')
+    if not 1 <= len(key) <= MAX_KEY or not key.isprintable():
+        raise bad_request(f"Idempotency-Key must be 1 to {MAX_KEY} printable characters")
+    return key

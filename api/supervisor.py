@@ -1,0 +1,163 @@
+"""`unison serve`: the API in this process, the worker beside it, and an orderly end for both."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import signal
+import socket
+import sys
+import time
+from collections.abc import Callable, Iterator
+
+import uvicorn
+from starlette.applications import Starlette
+
+from api.databases import Databases
+from api.drain import Drain
+from api.logs import log
+from api.settings import Settings, SettingsError
+
+FAREWELL_SECONDS = 0.2
+CUT_SECONDS = 2
+WORKER_SECONDS = 10.0
+SHORTEST_PAUSE = 1.0
+LONGEST_PAUSE = 30.0
+HEALTHY_SECONDS = 60.0
+DATABASE_CHECK_SECONDS = 1.0
+
+logger = log("api.supervisor")
+
+
+class Server(uvicorn.Server):
+    """uvicorn with signals left to us, and a word when it accepts connections."""
+
+    def __init__(self, config: uvicorn.Config, drain: Drain, drain_seconds: float, started: Callable[[], None]) -> None:
+        super().__init__(config)
+        self._drain = drain
+        self._drain_seconds = drain_seconds
+        self._tell_started = started
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        if self.started:
+            self._tell_started()
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Say farewell to long-lived connections and finish what runs; only then let uvicorn cut what is left."""
+        self._drain.begin()
+        until = time.monotonic() + self._drain_seconds
+        while not await self._drain.finished(FAREWELL_SECONDS) and time.monotonic() < until and not self.force_exit:
+            pass
+        await super().shutdown(sockets)
+
+    def stop(self) -> None:
+        """The first time let everything running finish; the second time do not."""
+        self.force_exit = self.should_exit
+        self.should_exit = True
+
+
+def listener(settings: Settings) -> socket.socket:
+    """Take the port before anything else starts, so that a taken one is told at once."""
+    family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
+    taken = socket.socket(family)
+    taken.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        taken.bind((settings.host, settings.port))
+        taken.listen(1024)
+    except OSError as error:
+        taken.close()
+        raise SettingsError(
+            [f"PORT: {settings.host}:{settings.port} cannot be used ({error.strerror}); set another, or 0 for any"]
+        ) from None
+    return taken
+
+
+async def serve(
+    settings: Settings,
+    found: Databases,
+    listening: socket.socket,
+    app: Starlette,
+    *,
+    worker: bool,
+    started: Callable[[], None],
+) -> int:
+    """Run until SIGINT or SIGTERM, or until the database under us ends. Answers the exit code."""
+    config = uvicorn.Config(
+        app,
+        lifespan="on",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        proxy_headers=False,  # api.edge believes only TRUSTED_PROXIES
+        ws_max_size=settings.max_body_bytes,
+        timeout_graceful_shutdown=CUT_SECONDS,
+    )
+    server = Server(config, app.state.drain, settings.drain_seconds, started)
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, server.stop)
+    beside = [asyncio.create_task(_watch_database(found, server))]
+    if worker:
+        beside.append(asyncio.create_task(_keep_worker(settings, found)))
+    try:
+        await server.serve([listening])
+    finally:
+        for task in beside:
+            task.cancel()
+        await asyncio.gather(*beside, return_exceptions=True)
+    ended_by_itself = found.server is not None and not found.server.alive()
+    return 1 if ended_by_itself or not server.started else 0
+
+
+async def _watch_database(found: Databases, server: Server) -> None:
+    while found.server is not None:
+        await asyncio.sleep(DATABASE_CHECK_SECONDS)
+        if not found.server.alive():
+            logger.error("the embedded PostgreSQL has ended; its log is postgres.log in UNISON_HOME/postgres")
+            server.stop()
+            return
+
+
+async def _keep_worker(settings: Settings, found: Databases) -> None:
+    """Run the worker process, and run it again if it ends by itself."""
+    environment = {
+        **os.environ,
+        "DATABASE_EVENTS_URL": found.events_url,
+        "UNISON_HOME": str(settings.unison_home.resolve()),
+        "SECRET_KEY": settings.secret_key,
+    }
+    pause = SHORTEST_PAUSE
+    while True:
+        began = time.monotonic()
+        process = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-m", "worker", "--supervised"),
+            env=environment,
+            start_new_session=True,  # Ctrl-C reaches it through us, after the API has finished
+        )
+        try:
+            code = await process.wait()
+        except asyncio.CancelledError:
+            await _end(process)
+            raise
+        if time.monotonic() - began > HEALTHY_SECONDS:
+            pause = SHORTEST_PAUSE
+        logger.error("the worker has ended", exit_code=code, again_in_seconds=pause)
+        await asyncio.sleep(pause)
+        pause = min(pause * 2, LONGEST_PAUSE)
+
+
+async def _end(process: asyncio.subprocess.Process) -> None:
+    if process.returncode is not None:
+        return
+    process.terminate()
+    try:
+        await asyncio.wait_for(process.wait(), WORKER_SECONDS)
+    except TimeoutError:
+        process.kill()
+        await process.wait()

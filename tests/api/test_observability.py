@@ -1,0 +1,114 @@
+"""Logs, metrics and spans as those who run Unison receive them; in processes of their own, because all three are global."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import textwrap
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, HTTPServer
+
+import pytest
+
+from api import metrics
+from api.settings import REPOSITORY
+
+
+def run(program: str) -> str:
+    done = subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(program)], cwd=REPOSITORY, capture_output=True, text=True, check=True
+    )
+    return done.stderr
+
+
+def test_a_line_of_any_library_is_json_and_names_its_request() -> None:
+    said = run("""
+        import logging
+        from api import logs
+        from api.settings import Settings
+        logs.configure(Settings(secret_key="s" * 32, log_format="json", _env_file=None))
+        logs.bind(request_id="r-1", organization_id=7, operation="Orders")
+        logs.log("modules.production").info("released", work_order=12)
+        logging.getLogger("some.library").warning("odd: %s", "thing")
+        try:
+            1 / 0
+        except ZeroDivisionError:
+            logs.log("api").exception("broken")
+        logs.clear()
+        logs.log("api").info("after")
+    """)
+    ours, theirs, broken, after = map(json.loads, said.splitlines())
+    assert (ours["event"], ours["work_order"], ours["level"], ours["logger"]) == (
+        "released",
+        12,
+        "info",
+        "modules.production",
+    )
+    for line in (ours, theirs, broken):
+        assert (line["request_id"], line["organization_id"], line["operation"]) == ("r-1", 7, "Orders")
+        assert line["process"] == "api"
+        assert line["timestamp"].endswith("Z")
+    assert theirs["event"] == "odd: thing"
+    assert broken["exception"][0]["exc_type"] == "ZeroDivisionError"
+    assert "request_id" not in after
+
+
+def test_a_reader_at_a_terminal_gets_words() -> None:
+    said = run("""
+        from api import logs
+        from api.settings import Settings
+        logs.configure(Settings(secret_key="s" * 32, log_format="console", _env_file=None))
+        logs.log("api").info("started", port=8000)
+    """)
+    assert "started" in said
+    assert "port=8000" in said
+    assert not said.startswith("{")
+
+
+def test_metrics_are_written_as_prometheus_reads_them() -> None:
+    body, kind = metrics.exposition()
+    assert kind.startswith("text/plain")
+    assert b"# TYPE unison_operations_total counter" in body
+
+
+class Receiver(BaseHTTPRequestHandler):
+    received: list[tuple[str, bytes]] = []
+
+    def do_POST(self) -> None:
+        body = self.rfile.read(int(self.headers["content-length"]))
+        self.received.append((self.path, body))
+        self.send_response(200)
+        self.end_headers()
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+@pytest.fixture
+def receiver() -> Iterator[str]:
+    server = HTTPServer(("127.0.0.1", 0), Receiver)
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    yield f"http://127.0.0.1:{server.server_port}"
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
+def test_spans_go_to_the_endpoint_of_the_setting(receiver: str) -> None:
+    run(f"""
+        from api import tracing
+        from api.settings import Settings
+        finish = tracing.configure(
+            Settings(secret_key="s" * 32, otel_exporter_otlp_endpoint="{receiver}", _env_file=None), process="test"
+        )
+        with tracing.tracer.start_as_current_span("a span of the test"):
+            pass
+        finish()
+    """)
+    ((path, body),) = Receiver.received
+    assert path == "/v1/traces"
+    assert b"a span of the test" in body
+    assert b"unison-test" in body
