@@ -8,9 +8,9 @@ from typing import Any, Protocol, TypeVar
 
 import strawberry
 
-from db.refusal import InvalidTransition
 from db.session import WriteTx
 from schema import checks
+from schema.inputs import IDEMPOTENCY, VERSION
 from schema.patch import changes
 
 Check = Callable[[Any], Any]
@@ -43,33 +43,20 @@ def patch(row: Any, input: Any, fields: Mapping[str, Check], required: tuple[str
 
 async def archive(tx: WriteTx, model: type[A], id: int, *, version: int, now: datetime) -> A:
     row: Any = await tx.locked(model, id, version=version)
-    if row.archived_at is not None:
-        raise InvalidTransition("It is archived already", from_="archived", to="archived", allowed=["active"])
-    row.archived_at = now
+    row.archived_at = row.archived_at or now
     return row  # type: ignore[no-any-return]
 
 
 async def unarchive(tx: WriteTx, model: type[A], id: int, *, version: int) -> A:
     row: Any = await tx.locked(model, id, version=version)
-    if row.archived_at is None:
-        raise InvalidTransition("It is not archived", from_="active", to="active", allowed=["archived"])
     row.archived_at = None
     return row  # type: ignore[no-any-return]
 
 
-@strawberry.input
-class Archiving:
-    """What archiving and unarchiving anything takes."""
-
-    id: strawberry.ID = strawberry.field(description="Which one")
-    expected_version: int = strawberry.field(description="Version that was read")
-    idempotency_key: str | None = strawberry.field(description="Repeat the same key to repeat the answer", default=None)
-
-
 def idempotency() -> Any:
     """The optional key of a mutation that posts no fact."""
-    return strawberry.field(description="Repeat the same key to repeat the answer", default=None)
+    return strawberry.field(description=IDEMPOTENCY, default=None)
 
 
 def expected() -> Any:
-    return strawberry.field(description="Version that was read; another one now is a VersionConflict")
+    return strawberry.field(description=VERSION)

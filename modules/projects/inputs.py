@@ -7,15 +7,14 @@ import strawberry
 from strawberry import Maybe
 
 from schema.checks import optional_text, text
-from schema.ids import key, key_or_none
+from schema.ids import key_or_none
+from schema.inputs import IDEMPOTENCY, VERSION, VersionInput
 from schema.patch import changes
 from schema.payload import Payload, payload, result
 
 from . import types
 from .rules import Priority
 
-IDEMPOTENCY = "The same key never takes effect twice"
-VERSION = "The version that was read; another one is refused"
 TEXTS = {
     "description": ("description", 2000),
     "customer_name": ("customerName", 255),
@@ -100,14 +99,8 @@ class ProjectUpdateInput:
 
 
 @strawberry.input(description="A project in the version that was read")
-class ProjectVersionInput:
-    id: strawberry.ID = strawberry.field(description="The project")
-    expected_version: int = strawberry.field(description=VERSION)
-    idempotency_key: str | None = strawberry.field(description=IDEMPOTENCY, default=None)
-
-    @property
-    def key(self) -> int:
-        return key("Project", self.id)
+class ProjectVersionInput(VersionInput):
+    of = "Project"
 
 
 @strawberry.input(description="A project to complete")

@@ -50,6 +50,10 @@ class Factory:
         held = dict.fromkeys(actor.permissions, scope)
         return replace(actor, permissions=held, readable=ids, writable=ids, deletable=ids)
 
+    def in_department(self, actor: Actor, plant: int, department: int) -> Actor:
+        """Whose grants hold in one department, whatever plants the person may enter."""
+        return replace(actor, permissions=dict.fromkeys(actor.permissions, Scope.of_department(plant, department)))
+
     async def ids(self, code: str, *, most: int = 4, plant: int | None = None) -> dict[str, list[str]]:
         """Some ids of every type, of an organization, or of one plant of it."""
         org, found = await self.organization(code), {}

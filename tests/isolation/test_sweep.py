@@ -23,12 +23,19 @@ LISTS = [n for n, f in QUERY.fields.items() if str(f.type).rstrip("!").endswith(
 TYPES = sorted(NODES.keys() & CORE.type_map.keys())
 
 
+DIVIDED = {"Machine", "WorkOrder", "WorkOrderOperation", "ProductionLog"}
+"""Types whose rows belong to departments."""
+
+
 async def ask(factory: Factory, actor: Actor, document: str, variables: dict[str, Any] | None = None) -> Any:
     return await factory.house.ask(actor, document, variables)
 
 
-async def assert_own(factory: Factory, answer: Any, org: int, plants: set[int] | None = None) -> None:
-    """Every id in an answer is of the organization, and of the plants where its row has one."""
+async def assert_own(
+    factory: Factory, answer: Any, org: int, plants: set[int] | None = None, department: int | None = None
+) -> None:
+    """Every id in an answer is of the organization, of the plants where its row has one, and of the department where
+    its table is divided by it."""
     keys: dict[str, set[int]] = defaultdict(set)
     for type_name, key in found_ids(answer):
         keys[type_name].add(key)
@@ -39,6 +46,8 @@ async def assert_own(factory: Factory, answer: Any, org: int, plants: set[int] |
             assert row["organization_id"] == org, (type_name, key)
             plant = key if type_name == "Plant" else row.get("plant_id")
             assert plants is None or plant is None or plant in plants, (type_name, key, plant)
+            if department is not None and type_name in DIVIDED:
+                assert row["department_id"] == department, (type_name, key)
 
 
 def everything(type_name: str) -> str:
@@ -64,6 +73,22 @@ async def test_a_list_holds_rows_of_ones_plants_only(factory: Factory, name: str
     result = await ask(factory, factory.within(actor, plants[1:2]), document)
     assert not result.errors, result.errors
     await assert_own(factory, result.data, actor.organization_id, {plants[1]})
+
+
+@pytest.mark.parametrize("name", LISTS)
+async def test_a_list_holds_rows_of_ones_department_only(factory: Factory, name: str):
+    nodes = QUERY.fields[name].type.fields["nodes"].type
+    actor, plants = await factory.actor("acme"), await factory.plants("acme")
+    department = await factory.admin.fetchval("select min(id) from app.departments where plant_id = $1", plants[0])
+    result = await ask(
+        factory,
+        factory.in_department(actor, plants[0], department),
+        f"{{ {name}(first: 200) {{ nodes {selection(nodes, 1)} }} }}",
+    )
+    assert not result.errors, result.errors
+    if name == "workOrders":
+        assert result.data[name]["nodes"], "a department without orders shows nothing"
+    await assert_own(factory, result.data, actor.organization_id, {plants[0]}, department)
 
 
 @pytest.mark.parametrize("type_name", TYPES)

@@ -9,14 +9,13 @@ from strawberry import Maybe
 
 from modules.equipment import types
 from schema.checks import optional_text, quantity, text
-from schema.ids import key, key_or_none
+from schema.ids import key_or_none
+from schema.inputs import IDEMPOTENCY, VERSION, VersionInput
 from schema.patch import changes
 from schema.payload import Payload, payload, result
 
 from .rules import currency
 
-IDEMPOTENCY = "The same key never takes effect twice"
-VERSION = "The version that was read; another one is refused"
 TEXTS = {
     "description": 2000,
     "machine_type": 100,
@@ -118,14 +117,8 @@ class MachineUpdateInput:
 
 
 @strawberry.input(description="A machine in the version that was read")
-class MachineVersionInput:
-    id: strawberry.ID = strawberry.field(description="The machine")
-    expected_version: int = strawberry.field(description=VERSION)
-    idempotency_key: str | None = strawberry.field(description=IDEMPOTENCY, default=None)
-
-    @property
-    def key(self) -> int:
-        return key("Machine", self.id)
+class MachineVersionInput(VersionInput):
+    of = "Machine"
 
 
 @strawberry.input(description="A machine to take out of service for good")

@@ -8,9 +8,8 @@ import strawberry
 from strawberry import Maybe
 
 from modules.equipment import types
-from modules.equipment.machines.inputs import IDEMPOTENCY, VERSION
 from schema.checks import quantity, text
-from schema.ids import key
+from schema.inputs import IDEMPOTENCY, VERSION, VersionInput
 from schema.patch import changes
 from schema.payload import Payload, payload, result
 
@@ -70,14 +69,8 @@ class MeterUpdateInput:
 
 
 @strawberry.input(description="A meter in the version that was read")
-class MeterVersionInput:
-    id: strawberry.ID = strawberry.field(description="The meter")
-    expected_version: int = strawberry.field(description=VERSION)
-    idempotency_key: str | None = strawberry.field(description=IDEMPOTENCY, default=None)
-
-    @property
-    def key(self) -> int:
-        return key("Meter", self.id)
+class MeterVersionInput(VersionInput):
+    of = "Meter"
 
 
 @strawberry.input(description="A fact: what a meter's dial showed at a moment")

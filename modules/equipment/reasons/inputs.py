@@ -6,10 +6,9 @@ import strawberry
 from strawberry import Maybe
 
 from modules.equipment import types
-from modules.equipment.machines.inputs import IDEMPOTENCY, VERSION
 from modules.equipment.status.rules import MachineStatus
 from schema.checks import optional_text, text
-from schema.ids import key
+from schema.inputs import IDEMPOTENCY, VERSION, VersionInput
 from schema.patch import changes
 from schema.payload import Payload, payload, result
 
@@ -70,11 +69,5 @@ class ReasonCodeUpdateInput:
 
 
 @strawberry.input(description="A reason code in the version that was read")
-class ReasonCodeVersionInput:
-    id: strawberry.ID = strawberry.field(description="The reason code")
-    expected_version: int = strawberry.field(description=VERSION)
-    idempotency_key: str | None = strawberry.field(description=IDEMPOTENCY, default=None)
-
-    @property
-    def key(self) -> int:
-        return key("ReasonCode", self.id)
+class ReasonCodeVersionInput(VersionInput):
+    of = "ReasonCode"

@@ -7,9 +7,9 @@ import strawberry
 from strawberry import Maybe
 
 from modules.equipment import types
-from modules.equipment.machines.inputs import IDEMPOTENCY, VERSION
 from schema.checks import optional_text
 from schema.ids import key_or_none
+from schema.inputs import IDEMPOTENCY, VERSION
 from schema.patch import changes
 from schema.payload import Payload, payload, result
 

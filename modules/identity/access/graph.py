@@ -13,6 +13,7 @@ from schema import checks
 from schema.context import Info
 from schema.fields import listing, lookup, mutation, query
 from schema.ids import key, key_or_none
+from schema.inputs import VersionInput
 from schema.payload import Payload, payload, result
 from schema.permissions import SYSTEM_ROLES
 
@@ -60,7 +61,8 @@ class RoleUpdateInput:
 
 
 @strawberry.input(description="A role to archive or bring back")
-class RoleArchiveInput(common.Archiving): ...
+class RoleArchiveInput(VersionInput):
+    of = "Role"
 
 
 @payload(description="Result of changing a role")
@@ -88,13 +90,13 @@ async def role_update(tx: WriteTx, input: RoleUpdateInput) -> tables.Role:
 
 @mutation(MANAGE, RolePayload, description="Archive a role: it gives nobody rights any more")
 async def role_archive(tx: WriteTx, input: RoleArchiveInput, now: datetime) -> tables.Role:
-    await service.own_role(tx, key("Role", input.id), version=input.expected_version)
+    await service.own_role(tx, input.key, version=input.expected_version)
     return await common.archive(tx, tables.Role, key("Role", input.id), version=input.expected_version, now=now)
 
 
 @mutation(MANAGE, RolePayload, description="Bring an archived role back; who held it holds it again")
 async def role_unarchive(tx: WriteTx, input: RoleArchiveInput) -> tables.Role:
-    row = await service.own_role(tx, key("Role", input.id), version=input.expected_version)
+    row = await service.own_role(tx, input.key, version=input.expected_version)
     service.require_held(tx, row)
     return await common.unarchive(tx, tables.Role, key("Role", input.id), version=input.expected_version)
 

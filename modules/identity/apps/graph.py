@@ -10,6 +10,7 @@ from modules.identity import common, lists, tables
 from modules.identity.types import APPS, App, AppKey
 from schema.fields import listing, lookup, mutation
 from schema.ids import key, key_or_none
+from schema.inputs import VersionInput
 from schema.payload import Payload, payload, result
 
 from . import service
@@ -36,7 +37,8 @@ class AppUpdateInput:
 
 
 @strawberry.input(description="An app to archive or bring back")
-class AppArchiveInput(common.Archiving): ...
+class AppArchiveInput(VersionInput):
+    of = "App"
 
 
 # Not repeatable by a key: its receipt would keep the secret.
@@ -85,12 +87,12 @@ async def app_update(tx: WriteTx, input: AppUpdateInput) -> tables.App:
 
 @mutation(APPS, AppPayload, description="Archive an app: its keys stop working at once")
 async def app_archive(tx: WriteTx, input: AppArchiveInput, now: datetime) -> tables.App:
-    return await service.archive(tx, key("App", input.id), version=input.expected_version, now=now)
+    return await service.archive(tx, input.key, version=input.expected_version, now=now)
 
 
 @mutation(APPS, AppPayload, description="Bring an archived app back; its keys work again")
 async def app_unarchive(tx: WriteTx, input: AppArchiveInput) -> tables.App:
-    return await service.unarchive(tx, key("App", input.id), version=input.expected_version)
+    return await service.unarchive(tx, input.key, version=input.expected_version)
 
 
 @mutation(

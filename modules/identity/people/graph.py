@@ -10,6 +10,7 @@ from modules.identity import common, lists, tables
 from modules.identity.types import MANAGE, User
 from schema.fields import AUTHENTICATED, listing, lookup, mutation
 from schema.ids import key
+from schema.inputs import VersionInput
 from schema.payload import Payload, payload, result
 
 from . import service
@@ -62,7 +63,8 @@ class ProfileUpdateInput:
 
 
 @strawberry.input(description="A user to archive or bring back")
-class UserArchiveInput(common.Archiving): ...
+class UserArchiveInput(VersionInput):
+    of = "User"
 
 
 # Not repeatable by a key: its receipt would keep the token.
@@ -106,12 +108,12 @@ async def profile_update(tx: WriteTx, input: ProfileUpdateInput) -> tables.User:
 
 @mutation(MANAGE, UserPayload, description="Archive a user: access ends at once. The last administrator stays")
 async def user_archive(tx: WriteTx, input: UserArchiveInput, now: datetime) -> tables.User:
-    return await service.archive(tx, key("User", input.id), version=input.expected_version, now=now)
+    return await service.archive(tx, input.key, version=input.expected_version, now=now)
 
 
 @mutation(MANAGE, UserPayload, description="Bring an archived user back, with the roles held before")
 async def user_unarchive(tx: WriteTx, input: UserArchiveInput) -> tables.User:
-    return await service.unarchive(tx, key("User", input.id), version=input.expected_version)
+    return await service.unarchive(tx, input.key, version=input.expected_version)
 
 
 @mutation(MANAGE, UserPasswordResetPayload, description="A one-time token with which the user sets a new password")

@@ -13,6 +13,7 @@ from modules.identity.types import MANAGE, READ, Department, Organization, Plant
 from schema.context import Info
 from schema.fields import PUBLIC, listing, lookup, mutation, query
 from schema.ids import key, key_or_none
+from schema.inputs import VersionInput
 from schema.payload import Payload, payload, result
 
 from . import service
@@ -101,7 +102,8 @@ class PlantUpdateInput:
 
 
 @strawberry.input(description="A plant to archive or bring back")
-class PlantArchiveInput(common.Archiving): ...
+class PlantArchiveInput(VersionInput):
+    of = "Plant"
 
 
 @payload(description="Result of changing a plant")
@@ -134,12 +136,12 @@ async def plant_update(tx: WriteTx, input: PlantUpdateInput) -> tables.Plant:
     MANAGE, PlantPayload, access="delete", description="Archive a plant: it stays readable, and is offered no more"
 )
 async def plant_archive(tx: WriteTx, input: PlantArchiveInput, now: datetime) -> tables.Plant:
-    return await service.archive_plant(tx, key("Plant", input.id), version=input.expected_version, now=now)
+    return await service.archive_plant(tx, input.key, version=input.expected_version, now=now)
 
 
 @mutation(MANAGE, PlantPayload, access="delete", description="Bring an archived plant back")
 async def plant_unarchive(tx: WriteTx, input: PlantArchiveInput) -> tables.Plant:
-    return await service.unarchive_plant(tx, key("Plant", input.id), version=input.expected_version)
+    return await service.unarchive_plant(tx, input.key, version=input.expected_version)
 
 
 @strawberry.input(description="A department to add to a plant")
@@ -162,7 +164,8 @@ class DepartmentUpdateInput:
 
 
 @strawberry.input(description="A department to archive or bring back")
-class DepartmentArchiveInput(common.Archiving): ...
+class DepartmentArchiveInput(VersionInput):
+    of = "Department"
 
 
 @payload(description="Result of changing a department")
@@ -188,11 +191,9 @@ async def department_update(tx: WriteTx, input: DepartmentUpdateInput) -> tables
 
 @mutation(MANAGE, DepartmentPayload, access="delete", description="Archive a department")
 async def department_archive(tx: WriteTx, input: DepartmentArchiveInput, now: datetime) -> tables.Department:
-    return await common.archive(
-        tx, tables.Department, key("Department", input.id), version=input.expected_version, now=now
-    )
+    return await common.archive(tx, tables.Department, input.key, version=input.expected_version, now=now)
 
 
 @mutation(MANAGE, DepartmentPayload, access="delete", description="Bring an archived department back")
 async def department_unarchive(tx: WriteTx, input: DepartmentArchiveInput) -> tables.Department:
-    return await common.unarchive(tx, tables.Department, key("Department", input.id), version=input.expected_version)
+    return await common.unarchive(tx, tables.Department, input.key, version=input.expected_version)

@@ -12,14 +12,13 @@ from modules.production.routings.inputs import OperationInput, steps_of
 from modules.production.routings.rules import Step
 from schema.checks import optional_text, quantity, text
 from schema.ids import key, key_or_none
+from schema.inputs import IDEMPOTENCY, VERSION, VersionInput
 from schema.patch import changes
 from schema.payload import Payload, payload, result
 from schema.scalars import QuantityInput
 
 from .rules import WorkOrderPriority
 
-IDEMPOTENCY = "The same key never takes effect twice"
-VERSION = "The version that was read; another one is refused"
 TEXTS = {
     "product_code": ("productCode", 100),
     "product_name": ("productName", 255),
@@ -155,14 +154,8 @@ class WorkOrderUpdateInput:
 
 
 @strawberry.input(description="A work order in the version that was read")
-class WorkOrderVersionInput:
-    id: strawberry.ID = strawberry.field(description="The work order")
-    expected_version: int = strawberry.field(description=VERSION)
-    idempotency_key: str | None = strawberry.field(description=IDEMPOTENCY, default=None)
-
-    @property
-    def key(self) -> int:
-        return key("WorkOrder", self.id)
+class WorkOrderVersionInput(VersionInput):
+    of = "WorkOrder"
 
 
 @strawberry.input(description="A work order in the version that was read, and why")

@@ -10,13 +10,12 @@ from strawberry import Maybe
 from modules.production import types
 from schema.checks import between, optional_text, quantity, text
 from schema.ids import key, key_or_none
+from schema.inputs import IDEMPOTENCY, VERSION, VersionInput
 from schema.patch import changes
 from schema.payload import Payload, payload, result
 
 from .rules import Step
 
-IDEMPOTENCY = "The same key never takes effect twice"
-VERSION = "The version that was read; another one is refused"
 MOST_SETUP = 30 * 86_400
 
 
@@ -116,11 +115,5 @@ class RoutingReviseInput:
 
 
 @strawberry.input(description="A routing in the version that was read")
-class RoutingVersionInput:
-    id: strawberry.ID = strawberry.field(description="The routing")
-    expected_version: int = strawberry.field(description=VERSION)
-    idempotency_key: str | None = strawberry.field(description=IDEMPOTENCY, default=None)
-
-    @property
-    def key(self) -> int:
-        return key("Routing", self.id)
+class RoutingVersionInput(VersionInput):
+    of = "Routing"

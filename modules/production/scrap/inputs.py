@@ -7,14 +7,11 @@ from strawberry import Maybe
 
 from modules.production import types
 from schema.checks import optional_text, text
-from schema.ids import key
+from schema.inputs import IDEMPOTENCY, VERSION, VersionInput
 from schema.patch import changes
 from schema.payload import Payload, payload, result
 
 from .rules import ScrapCategory
-
-IDEMPOTENCY = "The same key never takes effect twice"
-VERSION = "The version that was read; another one is refused"
 
 
 @payload(description="A scrap reason after a change")
@@ -62,11 +59,5 @@ class ScrapReasonUpdateInput:
 
 
 @strawberry.input(description="A scrap reason in the version that was read")
-class ScrapReasonVersionInput:
-    id: strawberry.ID = strawberry.field(description="The scrap reason")
-    expected_version: int = strawberry.field(description=VERSION)
-    idempotency_key: str | None = strawberry.field(description=IDEMPOTENCY, default=None)
-
-    @property
-    def key(self) -> int:
-        return key("ScrapReason", self.id)
+class ScrapReasonVersionInput(VersionInput):
+    of = "ScrapReason"
