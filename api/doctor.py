@@ -48,6 +48,8 @@ async def _report(settings: Settings, found: Databases) -> int:
     if found.url is not None:
         connected = await examine(found.url, _relay_is_connected)
         _say("Worker", "its relay is connected" if connected else "no relay is connected: subscriptions get no events")
+    if well:
+        await _queues(found.events_url)
     return 0 if well else 1
 
 
@@ -71,6 +73,25 @@ def _server(connection: Connection) -> tuple[str, dict[str, tiers.Capability]]:
 def _relay_is_connected(connection: Connection) -> bool:
     statement = "select exists(select from pg_stat_activity where application_name = $1)"
     return bool(connection.exec_driver_sql(statement, (RELAY_NAME,)).scalar_one())
+
+
+async def _queues(url: str) -> None:
+    """How deep the queues are, and when the database was last looked after."""
+    connection: asyncpg.Connection[Any] = await asyncpg.connect(url, timeout=5)
+    try:
+        topic = "Queues"
+        for row in await connection.fetch("select * from ev.queue_depths()"):
+            counts = f"{row['waiting']} waiting, {row['later']} running or later, {row['dead']} dead"
+            oldest = f", oldest {row['oldest_seconds']:.0f} s" if row["waiting"] else ""
+            _say(topic, f"{row['queue']}: {counts}{oldest}")
+            topic = ""
+        topic = "Upkeep"
+        for row in await connection.fetch("select * from ev.upkeep_state()"):
+            last = "never done" if row["last_run_at"] is None else f"last done {row['last_run_at']:%Y-%m-%d %H:%M} UTC"
+            _say(topic, f"{row['code']}: {last}", *([f"failed: {row['last_error']}"] if row["last_error"] else []))
+            topic = ""
+    finally:
+        await connection.close()
 
 
 async def _connects(url: str) -> str | None:

@@ -21,6 +21,19 @@ pool_connections = Gauge("unison_pool_connections", "Database connections by sta
 hub_position = Gauge("unison_hub_position", "Position in the event log up to which the hub has dispatched")
 hub_lag_seconds = Gauge("unison_hub_lag_seconds", "Age of the newest event when the hub dispatched it")
 relayed = Counter("unison_relayed_events_total", "Events the relay of this process has given a position")
+jobs = Counter(
+    "unison_jobs_total",
+    "Jobs run, by queue and outcome (succeeded, failed: tried again later, dead)",
+    ["queue", "outcome"],
+)
+job_seconds = Histogram(
+    "unison_job_seconds", "Time of a job that ran alone, by queue", ["queue"], buckets=(*SECONDS, 30, 60, 300, 900)
+)
+queue_messages = Gauge(
+    "unison_queue_messages", "Messages by queue and state (waiting, later: held or delayed, dead)", ["queue", "state"]
+)
+queue_oldest_seconds = Gauge("unison_queue_oldest_seconds", "Age of the oldest waiting message, by queue", ["queue"])
+scheduled = Counter("unison_schedules_fired_total", "Schedules this process has put a job into a queue for")
 
 
 def exposition() -> tuple[bytes, str]:

@@ -128,6 +128,7 @@ async def _keep_worker(settings: Settings, found: Databases) -> None:
     """Run the worker process, and run it again if it ends by itself."""
     environment = {
         **os.environ,
+        "DATABASE_APP_URL": found.app_url,
         "DATABASE_EVENTS_URL": found.events_url,
         "UNISON_HOME": str(settings.unison_home.resolve()),
         "SECRET_KEY": settings.secret_key,

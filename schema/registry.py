@@ -10,6 +10,7 @@ from typing import Any
 from db.refusal import Refused
 from schema.fields import RootField
 from schema.permissions import ADMIN, EVERY_ROLE
+from schema.work import Handler, Schedule
 
 
 @dataclass(frozen=True)
@@ -41,6 +42,10 @@ class Module:
     """Fields this module adds to a type of a module it depends on."""
     settings: Sequence[Any] = ()
     """Typed settings of the module; platform reads them."""
+    jobs: Mapping[str, Handler] = field(default_factory=dict)
+    """Handlers of jobs by kind; a kind starts with the module's name."""
+    schedules: Mapping[str, Schedule] = field(default_factory=dict)
+    """Recurring work by code; a code starts with the module's name."""
     demo: Callable[[Any], Awaitable[None]] | None = None
     """Contributes to the demo factory."""
 

@@ -1,47 +1,83 @@
-"""The worker process: the relay of the event log, and the hourly upkeep of the database."""
+"""The worker process: the relay of the event log, the consumers of the queues, and the schedules."""
 
 from __future__ import annotations
 
 import asyncio
 import os
 import signal
+from collections.abc import Sequence
 from contextlib import suppress
-from typing import Any
+from typing import Any, Protocol
 
 import asyncpg
 from prometheus_client import start_http_server
 
-from api import logs, tracing
+from api import logs, metrics, tracing
 from api.settings import Settings, SettingsError
-from db.roles import events_url
-from worker.relay import LOST, Relay
+from db.queue import Queue
+from db.roles import app_url, events_url
+from db.session import Database
+from modules import MODULES
+from schema.build import permissions
+from schema.registry import Module, register
+from worker.calls import connect_pool
+from worker.consumer import LOST, SLOTS, Consumer
+from worker.relay import Relay
+from worker.schedules import Scheduler
 
-UPKEEP_SECONDS = 3600.0
 PARENT_SECONDS = 2.0
+DEPTH_SECONDS = 15.0
+STATEMENT_TIMEOUT_MS = 60_000
 
 logger = logs.log("worker")
 
 
-async def run(settings: Settings, *, supervised: bool = False) -> None:
+class Part(Protocol):
+    """Runs until it is stopped, through restarts of the database."""
+
+    def stop(self) -> None: ...
+
+    async def run(self) -> None: ...
+
+
+async def run(settings: Settings, *, supervised: bool = False, modules: Sequence[Module] = MODULES) -> None:
     """Work until SIGTERM or SIGINT; a supervised worker also ends when its supervisor is gone."""
-    url = url_of_events(settings)
-    relay = Relay(url)
+    events = url_of_events(settings)
+    database = Database.connect(
+        url_of_app(settings), pool_size=len(Queue) * SLOTS, pool_timeout=30, statement_timeout_ms=STATEMENT_TIMEOUT_MS
+    )
+    register(modules)
+    handlers = {kind: handler for module in modules for kind, handler in module.jobs.items()}
+    schedules = {code: schedule for module in modules for code, schedule in module.schedules.items()}
+    rights = list(permissions(modules))
+    pool = await connect_pool(events)
+    parts: list[Part] = [Relay(events), Scheduler(events, schedules)]
+    parts += [Consumer(queue, database, pool, handlers, rights) for queue in Queue]
+
+    def stop() -> None:
+        for part in parts:
+            part.stop()
+
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, relay.stop)
+        loop.add_signal_handler(number, stop)
     if settings.worker_metrics_port is not None:
         start_http_server(settings.worker_metrics_port, addr=settings.host)
-    beside = [asyncio.create_task(upkeep(url))]
+    beside = [asyncio.create_task(watch_depths(pool))]
     if supervised:
-        beside.append(asyncio.create_task(_stop_without(os.getppid(), relay)))
+        beside.append(asyncio.create_task(_stop_without(os.getppid(), stop)))
     logger.info("worker started")
     try:
-        await relay.run()
+        async with asyncio.TaskGroup() as group:  # if one part breaks, the process ends and is started again
+            for part in parts:
+                group.create_task(part.run())
     finally:
         for task in beside:
             task.cancel()
             with suppress(asyncio.CancelledError):
                 await task
+        pool.terminate()
+        await database.close()
         logger.info("worker stopped")
 
 
@@ -53,35 +89,42 @@ def url_of_events(settings: Settings) -> str:
     raise SettingsError(["DATABASE_EVENTS_URL or DATABASE_URL: required by a worker of its own"])
 
 
-async def upkeep(url: str, *, every: float = UPKEEP_SECONDS) -> None:
-    """Have the database forget what nobody can ask for any more, and prepare the months ahead."""
+def url_of_app(settings: Settings) -> str:
+    if settings.database_app_url:
+        return settings.database_app_url
+    if settings.database_url:
+        return app_url(settings.database_url, settings.secret_key)
+    raise SettingsError(["DATABASE_APP_URL or DATABASE_URL: required by a worker of its own"])
+
+
+async def watch_depths(pool: asyncpg.Pool[Any]) -> None:
+    """Keep the gauges of the queues."""
     while True:
         try:
-            connection: asyncpg.Connection[Any] = await asyncpg.connect(url, timeout=10)
-            try:
-                await connection.execute("select ev.upkeep()")
-            finally:
-                await connection.close()
+            for row in await pool.fetch("select * from ev.queue_depths()"):
+                for state in ("waiting", "later", "dead"):
+                    metrics.queue_messages.labels(row["queue"], state).set(row[state])
+                metrics.queue_oldest_seconds.labels(row["queue"]).set(row["oldest_seconds"])
         except LOST as error:
-            logger.warning("upkeep failed", error=str(error))
-        await asyncio.sleep(every)
+            logger.warning("queues not measured", error=type(error).__name__)
+        await asyncio.sleep(DEPTH_SECONDS)
 
 
-async def _stop_without(parent: int, relay: Relay) -> None:
+async def _stop_without(parent: int, stop: Any) -> None:
     """A supervisor that was killed could not tell its worker to stop."""
     while os.getppid() == parent:
         await asyncio.sleep(PARENT_SECONDS)
     logger.warning("the supervisor is gone")
-    relay.stop()
+    stop()
 
 
-def main(arguments: list[str]) -> int:
+def main(arguments: list[str], modules: Sequence[Module] = MODULES) -> int:
     try:
         settings = Settings.load()
         logs.configure(settings, process="worker")
         finish_traces = tracing.configure(settings, process="worker")
         try:
-            asyncio.run(run(settings, supervised="--supervised" in arguments))
+            asyncio.run(run(settings, supervised="--supervised" in arguments, modules=modules))
         finally:
             finish_traces()
     except SettingsError as error:

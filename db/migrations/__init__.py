@@ -19,7 +19,10 @@ def run_sql(name: str) -> None:
 
 def run_script(connection: Connection, file: Path) -> None:
     """Run a file of many statements as it is written: percent signs and colons mean nothing here."""
-    text = file.read_text(encoding="utf-8")
+    run_text(connection, file.read_text(encoding="utf-8"), file.name)
+
+
+def run_text(connection: Connection, text: str, name: str) -> None:
     connection.exec_driver_sql("select 1")  # the driver begins the transaction with the first statement it sees
     dbapi: Any = connection.connection.dbapi_connection
     try:
@@ -27,5 +30,5 @@ def run_script(connection: Connection, file: Path) -> None:
     except Exception as error:
         position = getattr(error, "position", None)
         line = f":{text.count(chr(10), 0, int(position)) + 1}" if position else ""
-        error.add_note(f"in {file.name}{line}")
+        error.add_note(f"in {name}{line}")
         raise

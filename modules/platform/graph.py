@@ -3,8 +3,9 @@
 from .audit.graph import audit_entries, record_as_of
 from .numbering.graph import numbering_scheme_set, numbering_schemes
 from .settings.graph import setting_reset, setting_set, settings
+from .work.graph import dead_letters, job, job_discard, job_events, job_retry, jobs, schedule_runs, schedules
 
 __all__ = [
-    "audit_entries", "numbering_scheme_set", "numbering_schemes", "record_as_of", "setting_reset", "setting_set",
-    "settings",
+    "audit_entries", "dead_letters", "job", "job_discard", "job_events", "job_retry", "jobs", "numbering_scheme_set",
+    "numbering_schemes", "record_as_of", "schedule_runs", "schedules", "setting_reset", "setting_set", "settings",
 ]  # fmt: skip

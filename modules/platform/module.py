@@ -1,10 +1,11 @@
 """The manifest of platform."""
 
-from schema.permissions import PLANT_MANAGER
+from schema.permissions import INTEGRATION, PLANT_MANAGER
 from schema.registry import Module, Permission
 
 from . import graph, types
 from .numbering.service import ZONE
+from .work import jobs
 
 MODULE = Module(
     name="platform",
@@ -16,6 +17,10 @@ MODULE = Module(
         "settings.read": Permission("See settings and numbering schemes", [PLANT_MANAGER]),
         "settings.manage": Permission("Change settings"),
         "numbering.manage": Permission("Change how documents are numbered"),
+        "jobs.read": Permission("See work in the background, dead letters and schedules", [PLANT_MANAGER, INTEGRATION]),
+        "jobs.manage": Permission("Run jobs again, or discard them"),
     },
+    jobs=jobs.JOBS,
+    schedules=jobs.SCHEDULES,
     settings=[ZONE],
 )

@@ -121,12 +121,12 @@ GUARDS = {
     ),
     "private schemas stay private": Guard(
         """select n.nspname || ' ' || r from pg_namespace n, unnest(array['unison_app', 'unison_events']) r
-            where (n.nspname in ('tsdata', 'meta')
+            where (n.nspname in ('tsdata', 'meta', 'pgmq')
                 or (n.nspname, r) in (('ev', 'unison_app'), ('auth', 'unison_events'), ('app', 'unison_events')))
               and has_schema_privilege(r, n.oid, 'usage')
             union all
             select c.oid::regclass::text from pg_class c where c.relkind in ('r', 'p', 'v')
-              and c.relnamespace::regnamespace::text in ('tsdata', 'auth', 'ev', 'meta')
+              and c.relnamespace::regnamespace::text in ('tsdata', 'auth', 'ev', 'meta', 'pgmq')
               and (has_table_privilege('unison_app', c.oid, 'select,insert,update,delete')
                 or has_table_privilege('unison_events', c.oid, 'select,insert,update,delete'))""",
         "grant select on auth.credentials to unison_app",

@@ -211,7 +211,7 @@ async def test_capabilities_are_recorded(url: str) -> None:
         recorded = {row[0] for row in await connection.fetch("select name from meta.database_capabilities")}
     finally:
         await connection.close()
-    assert recorded == set(tiers.EXTENSIONS)
+    assert recorded == {*tiers.EXTENSIONS, "pgmq"}
     found = await examine(url, tiers.detect)
     assert tiers.tier(found) is tiers.Tier.EMBEDDED
 

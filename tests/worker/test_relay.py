@@ -146,6 +146,7 @@ def worker(urls: Urls, *arguments: str, **environment: str) -> subprocess.Popen[
         cwd=REPOSITORY,
         env={
             **os.environ,
+            "DATABASE_APP_URL": urls.app,
             "DATABASE_EVENTS_URL": urls.events,
             "SECRET_KEY": SECRET,
             "LOG_FORMAT": "json",

@@ -1,0 +1,1 @@
+"""Work in the background as people see it: jobs, dead letters, schedules and their runs."""
