@@ -113,7 +113,8 @@ async def clear(connection: asyncpg.Connection[Any]) -> None:
         await _become_owner(connection)
         tables = await connection.fetch(
             "select c.oid::regclass::text from pg_class c join pg_namespace n on n.oid = c.relnamespace"
-            " where n.nspname in ('app', 'tsdata', 'auth') and c.relkind in ('r', 'p') and not c.relispartition"
+            " where (n.nspname in ('app', 'tsdata', 'auth') or n.nspname = 'pgmq' and c.relname ~ '^[qa]_')"
+            " and c.relkind in ('r', 'p') and not c.relispartition"
         )
         names = ", ".join(record[0] for record in tables)
         await connection.execute(f"truncate {names}, ev.inbox, ev.log restart identity")

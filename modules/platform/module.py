@@ -5,7 +5,7 @@ from schema.registry import Module, Permission
 
 from . import graph, types
 from .numbering.service import ZONE
-from .work import jobs
+from .work import demo, jobs
 
 MODULE = Module(
     name="platform",
@@ -23,4 +23,5 @@ MODULE = Module(
     jobs=jobs.JOBS,
     schedules=jobs.SCHEDULES,
     settings=[ZONE],
+    demo=demo.make,
 )
