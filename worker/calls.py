@@ -13,7 +13,10 @@ from worker.messages import Message
 async def connect_pool(url: str, size: int = 4) -> asyncpg.Pool[Any]:
     return await asyncpg.create_pool(
         url, min_size=0, max_size=size, command_timeout=30, timeout=10,
-        server_settings={"application_name": "unison worker", "jit": "off"},
+        server_settings={
+            "application_name": "unison worker", "jit": "off",
+            "synchronous_commit": "off",  # a crash of the server that undoes these calls brings messages back, no more
+        },
     )  # fmt: skip
 
 

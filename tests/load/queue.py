@@ -99,8 +99,8 @@ async def measure(url: str) -> None:
     await timed("trivial jobs of that queue, together, one consumer", 100_000, lambda: consume(1))
     await timed("enqueue_many, 1,000 per transaction, 2 writers", 100_000, lambda: side_by_side(2, lambda: batched(50)))
     await timed("trivial jobs of that queue, together, 2 consumers", 100_000, lambda: consume(2))
-    await batched(2, "load.alone")
-    await timed("trivial jobs, each alone", 2_000, lambda: consume(1))
+    await batched(1, "load.alone")
+    await timed("trivial jobs, each alone", 1_000, lambda: consume(1))
     await database.close()
     await admin.close()
 
