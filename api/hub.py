@@ -45,8 +45,9 @@ class Listener:
         self._actor = actor
         self._scope = actor.read_scope(self._permission)
 
-    def put(self, event: Event, plant_id: int | None) -> None:
-        if not self._scope.covers_plant(plant_id):
+    def put(self, event: Event, plant_id: int | None, department_id: int | None = None) -> None:
+        scope = self._scope
+        if not (scope.covers_plant(plant_id) if department_id is None else scope.covers_row(plant_id, department_id)):
             return
         if len(self._waiting) >= self._backlog or (self._waiting and self._waiting[-1].resync_required):
             self._waiting.clear()
@@ -175,7 +176,7 @@ class Hub:
             occurred_at=row["occurred_at"],
         )
         for listener in listeners:
-            listener.put(event, row["plant_id"])
+            listener.put(event, row["plant_id"], row["department_id"])
 
     async def _pass_pokes(self, connection: Any, lock: asyncio.Lock) -> None:
         """One NOTIFY for all commits of the last 50 ms."""

@@ -75,12 +75,15 @@ class Context:
         self._lock = asyncio.Lock()
         self._stack = AsyncExitStack()
         self._tx: ReadTx | None = None
+        self._closed = False
 
     @asynccontextmanager
     async def read(self, permission: str | None) -> AsyncIterator[ReadTx]:
         """The operation's read transaction, showing the plants the permission holds in. Resolvers run at once; it
         serves one at a time."""
         async with self._lock:
+            if self._closed:  # a batch of loads outlives the operation it was made for
+                raise RuntimeError("the operation has ended")
             if self._tx is None:
                 self._tx = await self._stack.enter_async_context(self.database.read(self.actor, permission))
             try:
@@ -109,7 +112,8 @@ class Context:
         self.loaders.forget()
 
     async def close(self) -> None:
-        """End the operation."""
+        """End the operation; what is still asked of it is refused, for nobody would end another transaction."""
+        self._closed = True
         await self.renew()
 
     async def _end(self) -> None:

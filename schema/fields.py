@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Annotated, Any, Literal, Optional, TypeVar
 
 import strawberry
-from sqlalchemy import ColumnElement, and_
+from sqlalchemy import ColumnElement, and_, func
 from strawberry import UNSET
 from strawberry.annotation import StrawberryAnnotation
 from strawberry.types.arguments import StrawberryArgument
@@ -91,7 +91,7 @@ def lookup(node: type[N], *, description: str, deprecated: str | None = None, **
         annotations[public] = _key_type(declared.name, public, source) | None
         members[public] = strawberry.field(description=f"Its {public.replace('_', ' ')}", default=UNSET)
     made = type(name, (), {"__annotations__": annotations, "__module__": __name__, **members})
-    by_input = strawberry.input(made, one_of=True, description=f"Exactly one key of a {declared.name}")
+    by_input = strawberry.input(made, one_of=True, description=f"Which {declared.name}: exactly one of its keys")
 
     async def run(info: Any, by: Any) -> Any:
         async with info.context.read(declared.permission) as tx:
@@ -100,7 +100,7 @@ def lookup(node: type[N], *, description: str, deprecated: str | None = None, **
             public = next(name for name in keys if getattr(by, name) is not UNSET)
             return await first_where(tx, node, _key_is(keys[public], getattr(by, public)))
 
-    by = argument("by", by_input, f"Exactly one key of a {declared.name}")
+    by = argument("by", by_input, f"Which {declared.name}: exactly one of its keys")
     return _root("query", run, node, [by], declared.permission, description, deprecated, lookup=node, keys=keys)
 
 
@@ -118,13 +118,14 @@ def _key_type(name: str, public: str, source: Any) -> Any:
             **{part: strawberry.field(description=f"Its {part.replace('_', ' ')}") for part in source},
         },
     )
-    return strawberry.input(made, description=f"The {public.replace('_', ' ')} of a {name}")
+    return strawberry.input(made, description=f"Key of a row of type {name}: its {public.replace('_', ' ')}")
 
 
 def _key_is(source: Any, value: Any) -> ColumnElement[bool]:
     if isinstance(source, Mapping):
         return and_(*(column == getattr(value, part) for part, column in source.items()))
-    found: ColumnElement[bool] = source == value
+    whatever_the_case = source.key.endswith("_lower")  # a column of what another one says, in lower case
+    found: ColumnElement[bool] = source == (func.lower(value) if whatever_the_case else value)
     return found
 
 

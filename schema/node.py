@@ -201,11 +201,15 @@ def argument(
     )
 
 
+def _told(listing: Listing) -> str:
+    return ", then ".join(f"{name[1:]} descending" if name.startswith("-") else name for name in listing.default)
+
+
 def page_arguments(listing: Listing) -> list[StrawberryArgument]:
     where, order = listing.where_input, listing.order_input
     return [
         argument("where", where | None, "Conditions the rows must meet"),
-        argument("order_by", list[order] | None, f"Order of the rows; default {', '.join(listing.default)}"),  # type: ignore[valid-type]
+        argument("order_by", list[order] | None, f"Order of the rows; {_told(listing)} unless stated"),  # type: ignore[valid-type]
         argument("first", int | None, "Size of the page from its start, 1 to 200; 50 unless stated"),
         argument("after", str | None, "Cursor: only rows after it"),
         argument("last", int | None, "Size of the page from its end, 1 to 200"),

@@ -51,6 +51,12 @@ class Tenant:
             actor = replace(actor, readable=ids, writable=ids, deletable=ids, permissions=dict.fromkeys(held, scope))
         return actor
 
+    def in_department(self, role: str = ADMIN, *, number: int = 0) -> Actor:
+        """The user of a role in one department, with access to that department's plant alone."""
+        actor = self.actor(role, plants=[self.plants[number]])
+        scope = Scope.of_department(self.plants[number], self.departments[number])
+        return replace(actor, permissions=dict.fromkeys(actor.permissions, scope))
+
 
 async def new_tenant(admin: asyncpg.Connection) -> Tenant:
     """Rows are written as superuser: a test's arrangement; what the test asks runs as the application role."""

@@ -244,6 +244,10 @@ def test_back_to_nothing_and_forward(home: Home, serving: Serving) -> None:
         serving.stop()
     down = home.run("migrate", "--down", "base")
     assert (down.returncode, down.stdout.split()[-1]) == (0, "empty"), down.stderr
+    early = home.run("token", "admin@acme.example")
+    assert (early.returncode, early.stdout) == (1, "")
+    assert "run `unison migrate`" in early.stderr
+    assert "Traceback" not in early.stderr
     up = home.run("migrate")
     assert (up.returncode, up.stdout.split()[0]) == (0, "empty"), up.stderr
 

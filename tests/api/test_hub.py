@@ -35,13 +35,20 @@ async def running(urls: Urls, **kwargs: int) -> AsyncIterator[Hub]:
         await hub.stop()
 
 
-async def happen(admin: asyncpg.Connection, tenant: Tenant, plant: int | None = None, topic: str = "Probe") -> int:
+async def happen(
+    admin: asyncpg.Connection,
+    tenant: Tenant,
+    plant: int | None = None,
+    topic: str = "Probe",
+    *,
+    department: int | None = None,
+) -> int:
     """Something is committed in a tenant; answers the entity's id."""
     entity = next(_entity)
     await admin.execute(
-        "insert into ev.inbox (organization_id, plant_id, topic, entity_id, operation, changed_fields)"
-        " values ($1, $2, $3, $4, 'update', '{name}')",
-        tenant.organization_id, plant, topic, entity,
+        "insert into ev.inbox (organization_id, plant_id, department_id, topic, entity_id, operation, changed_fields)"
+        " values ($1, $2, $3, $4, $5, 'update', '{name}')",
+        tenant.organization_id, plant, department, topic, entity,
     )  # fmt: skip
     return entity
 
@@ -101,6 +108,19 @@ async def test_plants_a_caller_cannot_see_are_silent(urls: Urls, admin: asyncpg.
     async with running(urls) as hub, Heard(hub, tenant.actor(plants=[here])) as heard:
         await happen(admin, tenant, there)
         seen = [await happen(admin, tenant, here), await happen(admin, tenant, None)]
+        assert await heard.until(2) == seen
+        await asyncio.sleep(0.1)
+        assert heard.ids == seen
+
+
+async def test_departments_a_caller_cannot_see_are_silent(
+    urls: Urls, admin: asyncpg.Connection, tenant: Tenant
+) -> None:
+    plant, own = tenant.plants[0], tenant.departments[0]
+    head = tenant.in_department()
+    async with running(urls) as hub, Heard(hub, head, permission="production.read") as heard:
+        await happen(admin, tenant, plant, department=own + 1_000_000)
+        seen = [await happen(admin, tenant, plant, department=own), await happen(admin, tenant, plant)]
         assert await heard.until(2) == seen
         await asyncio.sleep(0.1)
         assert heard.ids == seen
