@@ -61,6 +61,7 @@ def create_app(
         signer,
         limits_of(settings),
         sign_ins=Throttle(per_minute=settings.sign_ins_per_minute, burst=settings.sign_ins_per_minute),
+        sign_ins_at_once=max(1, settings.pool_size // 3),
         subscriptions=Slots(settings.max_subscriptions_per_principal),
         suggestions=settings.development,
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator, Collection
-from contextlib import AbstractContextManager, aclosing
+from contextlib import AbstractContextManager, aclosing, nullcontext
 from dataclasses import dataclass, field
 from time import perf_counter
 from typing import Any, Protocol, cast
@@ -80,7 +80,7 @@ class GraphQL:
 
     def __init__(
         self, schema: strawberry.Schema, database: Database, hub: Hub, tokens: Tokens, limits: Limits, *,
-        sign_ins: Throttle, subscriptions: Slots, suggestions: bool,
+        sign_ins: Throttle, sign_ins_at_once: int, subscriptions: Slots, suggestions: bool,
     ) -> None:  # fmt: skip
         self.schema = schema._schema
         self.limits = limits
@@ -91,6 +91,7 @@ class GraphQL:
         self._sign_ins = sign_ins
         self._subscriptions = subscriptions
         self._suggestions = suggestions
+        self._hashing = asyncio.Semaphore(sign_ins_at_once)
 
     def prepare(self, request: Request, actor: Actor, allowed: Collection[OperationType] = EVERYTHING) -> Operation:
         """The operation, after everything that can refuse it before it runs; Rejected otherwise."""
@@ -122,8 +123,7 @@ class GraphQL:
 
     def _check_sign_ins(self, operation: Operation, actor: Actor) -> None:
         """Mutations open to anybody are where passwords are guessed."""
-        open_fields = sum(need.permission == permissions.PUBLIC for need in operation.needs)
-        if operation.kind is OperationType.MUTATION and open_fields:
+        if _guesses(operation):
             wait = self._sign_ins.wait(actor.client_ip or "unknown", cost=len(operation.roots))
             if wait:
                 raise Rejected.because("RATE_LIMITED", "Too many attempts; wait a little", status=429, retryAfter=wait)
@@ -137,7 +137,10 @@ class GraphQL:
             metrics.in_flight.track_inprogress(),
         ):
             try:
-                async with asyncio.timeout(self.limits.timeout):
+                async with (
+                    asyncio.timeout(self.limits.timeout),
+                    self._hashing if _guesses(operation) else nullcontext(),
+                ):
                     result: Any = execute(
                         self.schema,
                         operation.document,
@@ -233,6 +236,12 @@ class GraphQL:
         if context.extensions:
             payload["extensions"] = context.extensions
         return Answer(payload, executed=True)
+
+
+def _guesses(operation: Operation) -> bool:
+    """A mutation open to anybody: it may hash a password while it holds a connection, so only some run at once."""
+    open_to_all = any(need.permission == permissions.PUBLIC for need in operation.needs)
+    return operation.kind is OperationType.MUTATION and open_to_all
 
 
 def refused(errors: list[GraphQLError], request_id: str | None, *, status: int | None = None) -> Answer:
