@@ -22,9 +22,10 @@ from api.limits import Limits, check_variables
 from api.throttle import Full, Slots, Throttle
 from api.tracing import tracer
 from db.actor import Actor
+from db.cache import Cache
 from db.session import Database
 from schema import permissions
-from schema.context import Context, Hub, Tokens
+from schema.context import Context, Hub, Storage, Tokens
 from schema.faults import Fault
 
 is_awaitable: Any = execution.optimized_is_awaitable
@@ -81,6 +82,7 @@ class GraphQL:
     def __init__(
         self, schema: strawberry.Schema, database: Database, hub: Hub, tokens: Tokens, limits: Limits, *,
         sign_ins: Throttle, sign_ins_at_once: int, subscriptions: Slots, suggestions: bool,
+        storage: Storage | None = None, cache: Cache | None = None,
     ) -> None:  # fmt: skip
         self.schema = schema._schema
         self.limits = limits
@@ -88,6 +90,8 @@ class GraphQL:
         self._database = database
         self._hub = hub
         self._tokens = tokens
+        self._storage = storage
+        self._cache = cache
         self._sign_ins = sign_ins
         self._subscriptions = subscriptions
         self._suggestions = suggestions
@@ -223,7 +227,10 @@ class GraphQL:
             await context.renew()
 
     def _context(self, actor: Actor, request: Request) -> Context:
-        return Context(actor, self._database, self._hub, self._tokens, idempotency_key=request.idempotency_key)
+        return Context(
+            actor, self._database, self._hub, self._tokens, storage=self._storage, cache=self._cache,
+            idempotency_key=request.idempotency_key,
+        )  # fmt: skip
 
     def _answer(self, result: ExecutionResult, context: Context) -> Answer:
         request_id = context.actor.request_id

@@ -17,6 +17,7 @@ from api.drain import Drain
 from api.hub import Hub
 from db.migrations import FOLDER
 from db.session import Database
+from modules.platform.public import FileStorage
 
 log = structlog.stdlib.get_logger("api.health")
 
@@ -41,12 +42,14 @@ class Measurements:
 
 
 class Readiness:
-    """Ready when the database answers, stands at the newest migration, and the hub is connected."""
+    """Ready when the database answers, stands at the newest migration, and the hub is connected. Object storage is told
+    as well, but a process without it still does everything except files."""
 
-    def __init__(self, database: Database, hub: Hub, drain: Drain) -> None:
+    def __init__(self, database: Database, hub: Hub, drain: Drain, storage: FileStorage | None) -> None:
         self._database = database
         self._hub = hub
         self._drain = drain
+        self._storage = storage
         scripts = ScriptDirectory(str(FOLDER))
         head = scripts.get_current_head()
         self._older = {script.revision for script in scripts.walk_revisions()} - {head}
@@ -59,6 +62,8 @@ class Readiness:
             "running": not self._drain.begun,
         }
         ready = all(checks.values())
+        if self._storage is not None:
+            checks["files"] = await _holds(self._storage.reachable)
         return JSONResponse({"status": "ok" if ready else "unavailable", "checks": checks}, 200 if ready else 503)
 
     async def _database_answers(self) -> bool:

@@ -128,6 +128,8 @@ class Settings(BaseSettings):
     minio_secret_key: str | None = Field(default=None, repr=False)
     minio_bucket: str = "unison-files"
     minio_secure: bool = False
+    minio_region: str = "us-east-1"
+    minio_public_url: HttpUrl | None = None
     sap_base_url: HttpUrl | None = None
     sap_username: str | None = None
     sap_password: str | None = Field(default=None, repr=False)

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, Protocol, TypeAlias
 
 import strawberry
 from sqlalchemy.exc import DBAPIError
 
 from db.actor import Access, Actor
+from db.cache import Cache, Compute, look, still_holds, wanted
 from db.session import Database, ReadTx, WriteTx
 from schema.faults import unstorable
 from schema.loaders import Loaders
@@ -52,6 +53,12 @@ class Tokens(Protocol):
     def issue(self, *, organization_id: int, user_id: int, session_id: str, now: datetime) -> tuple[str, datetime]: ...
 
 
+class Storage(Protocol):
+    """Where the bytes of files are; PostgreSQL has what is known of them."""
+
+    def download_url(self, key: str, lifetime: timedelta, *, filename: str, content_type: str) -> str: ...
+
+
 class Context:
     """One operation's view of the house. A subscription renews it for every event."""
 
@@ -62,16 +69,21 @@ class Context:
         hub: Hub,
         tokens: Tokens,
         *,
+        storage: Storage | None = None,
+        cache: Cache | None = None,
         idempotency_key: str | None = None,
     ) -> None:
         self.actor = actor
         self.database = database
         self.hub = hub
         self.tokens = tokens
+        self.storage = storage
+        self.cache = cache
         self.idempotency_key = idempotency_key
         self.loaders = Loaders(self)
         self.extensions: dict[str, Any] = {}
         """Goes out as the answer's `extensions`."""
+        self._afterwards: list[Callable[[], Awaitable[None]]] = []
         self._lock = asyncio.Lock()
         self._stack = AsyncExitStack()
         self._tx: ReadTx | None = None
@@ -100,10 +112,39 @@ class Context:
         """One mutation, one transaction. The read transaction ends first: an operation never holds two connections,
         so a full pool cannot wait on itself."""
         await self.renew()
+        self._afterwards.clear()
         async with self.database.write(self.actor, permission, access) as tx:
             yield tx
         self.loaders.forget()
         self.hub.poke()
+        for work in self._afterwards:
+            await work()
+
+    def afterwards(self, work: Callable[[], Awaitable[None]]) -> None:
+        """Do this once the mutation is committed, never if it is not. It is a courtesy: it raises nothing, and something
+        else makes up for it should the process end in between."""
+        self._afterwards.append(work)
+
+    async def cached(
+        self, permission: str | None, name: str, parts: Sequence[object], compute: Compute, *, ttl: timedelta,
+        topics: Sequence[str],
+    ) -> Any:  # fmt: skip
+        """A JSON value that depends on the plants the permission shows, on `parts`, and on rows whose changes are events
+        of `topics`: kept for `ttl`, and never older than the operation."""
+        want = wanted(self.actor, permission, name, parts, ttl=ttl, topics=topics)
+        async with self.read(permission) as tx:
+            usable, entry = (False, None) if self.cache is None else await look(tx, want)
+            if not usable:
+                return await compute(tx)
+        if entry is None:
+            assert self.cache is not None
+            entry, joined = await self.cache.filled(want, compute)
+            if joined:  # it was begun before we looked: something may have changed in between
+                async with self.read(permission) as tx:
+                    holds = await still_holds(tx, want, entry)
+                if not holds:
+                    entry, _ = await self.cache.filled(want, compute)
+        return entry.value
 
     async def renew(self) -> None:
         """End the read transaction and forget what was loaded."""

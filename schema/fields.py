@@ -174,17 +174,18 @@ def _arguments(function: F, hints: dict[str, Any]) -> list[StrawberryArgument]:
 
 def mutation(
     permission: str, payload: type, *, description: str, posts_fact: bool = False, access: Access = "write",
-    deprecated: str | None = None,
+    before: F | None = None, deprecated: str | None = None,
 ) -> Callable[[F], RootField]:  # fmt: skip
     """A mutation: a function of any of (tx, input, now, info) that returns the changed row, a dict of the payload's
-    fields, or a refusal to be committed. It is one transaction; a raised refusal rolls it back."""
+    fields, or a refusal to be committed. It is one transaction; a raised refusal rolls it back. `before(info, input)` does
+    what takes its time outside PostgreSQL, before the transaction begins; the function takes its answer as `prepared`."""
 
     def declare(function: F) -> RootField:
         hints = typing.get_type_hints(function)
         input_type = hints.get("input")
         if posts_fact and "idempotency_key" not in getattr(input_type, "__annotations__", {}):
             raise TypeError(f"{function.__name__} posts a fact: its input has `idempotency_key: str`")
-        run = Mutation(function, payload, permission or None, access)
+        run = Mutation(function, payload, permission or None, access, before)
         arguments = [argument("input", input_type, "What to do")] if input_type else []
         return _root(
             "mutation", run, payload | None, arguments, permission, description, deprecated, posts_fact=posts_fact

@@ -124,6 +124,8 @@ class House:
         self.database = database
         self.hub = hub or NoHub()
         self.tokens = tokens or NoTokens()
+        self.storage: Any = None
+        self.cache: Any = None
 
     async def ask(
         self, actor: Actor, document: str, variables: dict[str, Any] | None = None, *, key: str | None = None
@@ -132,7 +134,9 @@ class House:
         parsed = parse(document)
         operation = next(d for d in parsed.definitions if isinstance(d, OperationDefinitionNode))
         check(needs(self.schema._schema, parsed, operation), actor)
-        context = Context(actor, self.database, self.hub, self.tokens, idempotency_key=key)
+        context = Context(
+            actor, self.database, self.hub, self.tokens, storage=self.storage, cache=self.cache, idempotency_key=key
+        )
         try:
             return await self.schema.execute(document, variable_values=variables, context_value=context)  # type: ignore[return-value]
         finally:

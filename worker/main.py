@@ -1,4 +1,4 @@
-"""The worker process: the relay of the event log, and the hourly upkeep of the database."""
+"""The worker process: the relay of the event log, and the upkeep of the database, the cache and the files."""
 
 from __future__ import annotations
 
@@ -12,11 +12,15 @@ import asyncpg
 from prometheus_client import start_http_server
 
 from api import logs, tracing
+from api.objects import known_objects
 from api.settings import Settings, SettingsError
 from db.roles import events_url
+from modules.platform.public import FileStorage
+from worker import files
 from worker.relay import LOST, Relay
 
 UPKEEP_SECONDS = 3600.0
+CACHE_SECONDS = 300.0
 PARENT_SECONDS = 2.0
 
 logger = logs.log("worker")
@@ -31,7 +35,14 @@ async def run(settings: Settings, *, supervised: bool = False) -> None:
         loop.add_signal_handler(number, relay.stop)
     if settings.worker_metrics_port is not None:
         start_http_server(settings.worker_metrics_port, addr=settings.host)
-    beside = [asyncio.create_task(upkeep(url))]
+    beside = [
+        asyncio.create_task(upkeep(url)),
+        asyncio.create_task(upkeep(url, "select ev.forget_cached()", every=CACHE_SECONDS)),
+    ]
+    if (where := known_objects(settings)) is not None:
+        beside.append(asyncio.create_task(files.keep_clean(url, FileStorage(where))))
+    else:
+        logger.warning("no object storage is set up: files are not cleaned")
     if supervised:
         beside.append(asyncio.create_task(_stop_without(os.getppid(), relay)))
     logger.info("worker started")
@@ -53,17 +64,17 @@ def url_of_events(settings: Settings) -> str:
     raise SettingsError(["DATABASE_EVENTS_URL or DATABASE_URL: required by a worker of its own"])
 
 
-async def upkeep(url: str, *, every: float = UPKEEP_SECONDS) -> None:
+async def upkeep(url: str, statement: str = "select ev.upkeep()", *, every: float = UPKEEP_SECONDS) -> None:
     """Have the database forget what nobody can ask for any more, and prepare the months ahead."""
     while True:
         try:
             connection: asyncpg.Connection[Any] = await asyncpg.connect(url, timeout=10)
             try:
-                await connection.execute("select ev.upkeep()")
+                await connection.execute(statement)
             finally:
                 await connection.close()
         except LOST as error:
-            logger.warning("upkeep failed", error=str(error))
+            logger.warning("upkeep failed", statement=statement, error=str(error))
         await asyncio.sleep(every)
 
 
