@@ -31,7 +31,7 @@ async def run(settings: Settings, *, supervised: bool = False) -> None:
         loop.add_signal_handler(number, relay.stop)
     if settings.worker_metrics_port is not None:
         start_http_server(settings.worker_metrics_port, addr=settings.host)
-    beside = [asyncio.create_task(upkeep(url))]
+    beside = [asyncio.create_task(upkeep(url, event_days=settings.event_retention_days))]
     if supervised:
         beside.append(asyncio.create_task(_stop_without(os.getppid(), relay)))
     logger.info("worker started")
@@ -53,13 +53,13 @@ def url_of_events(settings: Settings) -> str:
     raise SettingsError(["DATABASE_EVENTS_URL or DATABASE_URL: required by a worker of its own"])
 
 
-async def upkeep(url: str, *, every: float = UPKEEP_SECONDS) -> None:
-    """Have the database forget what nobody can ask for any more, and prepare the months ahead."""
+async def upkeep(url: str, *, event_days: int = 7, every: float = UPKEEP_SECONDS) -> None:
+    """Have the database forget what nobody can ask for any more, and prepare the days and months ahead."""
     while True:
         try:
             connection: asyncpg.Connection[Any] = await asyncpg.connect(url, timeout=10)
             try:
-                await connection.execute("select ev.upkeep()")
+                await connection.execute("select ev.upkeep($1)", event_days)
             finally:
                 await connection.close()
         except LOST as error:
