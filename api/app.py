@@ -36,6 +36,7 @@ CORS_HEADERS = [
     "Authorization",
     "Content-Type",
     "Idempotency-Key",
+    "Last-Event-Id",
     "Traceparent",
     "X-Api-Key",
     "X-Organization",
@@ -83,7 +84,7 @@ def create_app(
         WebSocketRoute("/graphql", sockets.serve),
         Route("/healthz", alive),
         Route("/readyz", Readiness(database, hub, drain).ready),
-        Route("/metrics", Measurements(database).measured),
+        Route("/metrics", Measurements(database, hub).measured),
     ]
     if settings.development:
         routes += [ide.assets(), Route("/", lambda _request: RedirectResponse("/graphql", 307))]

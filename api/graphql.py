@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncGenerator, Collection
 from contextlib import AbstractContextManager, aclosing
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from time import perf_counter
 from typing import Any, Protocol, cast
 
@@ -50,6 +50,7 @@ class Request:
     variables: dict[str, Any] = field(default_factory=dict)
     extensions: dict[str, Any] = field(default_factory=dict)
     idempotency_key: str | None = None
+    last_event_id: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +60,8 @@ class Answer:
     payload: dict[str, Any]
     executed: bool
     status: int | None = None
+    cursor: str | None = None
+    """Of a subscription's event: where to go on from."""
 
 
 class Caller(Protocol):
@@ -213,14 +216,22 @@ class GraphQL:
                 result = executor.build_per_event_executor(event).execute_operation(False)
                 if not isinstance(result, ExecutionResult):
                     result = await result
-            return self._answer(cast(ExecutionResult, result), context)
+            answer = self._answer(cast(ExecutionResult, result), context)
+            return replace(answer, cursor=getattr(event, "cursor", None))
         except TimeoutError:
             return refused([coded("OPERATION_TIMEOUT", "The event took too long to answer")], context.actor.request_id)
         finally:
             await context.renew()
 
     def _context(self, actor: Actor, request: Request) -> Context:
-        return Context(actor, self._database, self._hub, self._tokens, idempotency_key=request.idempotency_key)
+        return Context(
+            actor,
+            self._database,
+            self._hub,
+            self._tokens,
+            idempotency_key=request.idempotency_key,
+            last_event_id=request.last_event_id,
+        )
 
     def _answer(self, result: ExecutionResult, context: Context) -> Answer:
         request_id = context.actor.request_id

@@ -1,10 +1,11 @@
 """The module's root fields."""
 
 from .audit.graph import audit_entries, record_as_of
+from .changes.graph import changes
 from .numbering.graph import numbering_scheme_set, numbering_schemes
 from .settings.graph import setting_reset, setting_set, settings
 
 __all__ = [
-    "audit_entries", "numbering_scheme_set", "numbering_schemes", "record_as_of", "setting_reset", "setting_set",
+    "audit_entries", "changes", "numbering_scheme_set", "numbering_schemes", "record_as_of", "setting_reset", "setting_set",
     "settings",
 ]  # fmt: skip
