@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -63,6 +64,7 @@ def create_app(
         limits_of(settings),
         sign_ins=Throttle(per_minute=settings.sign_ins_per_minute, burst=settings.sign_ins_per_minute),
         subscriptions=Slots(settings.max_subscriptions_per_principal),
+        turns=asyncio.Semaphore(settings.pool_size // 2),
         suggestions=settings.development,
     )
     http = HttpEndpoint(graphql, authenticator, EventStream(graphql, drain), ide.page if settings.development else None)

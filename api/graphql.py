@@ -83,7 +83,7 @@ class GraphQL:
 
     def __init__(
         self, schema: strawberry.Schema, database: Database, hub: Hub, tokens: Tokens, limits: Limits, *,
-        sign_ins: Throttle, subscriptions: Slots, suggestions: bool,
+        sign_ins: Throttle, subscriptions: Slots, turns: asyncio.Semaphore, suggestions: bool,
     ) -> None:  # fmt: skip
         self.schema = schema._schema
         self.limits = limits
@@ -93,6 +93,8 @@ class GraphQL:
         self._tokens = tokens
         self._sign_ins = sign_ins
         self._subscriptions = subscriptions
+        self._turns = turns
+        """One event wakes many subscriptions: they take turns at part of the database's connections."""
         self._suggestions = suggestions
 
     def prepare(self, request: Request, actor: Actor, allowed: Collection[OperationType] = EVERYTHING) -> Operation:
@@ -168,7 +170,7 @@ class GraphQL:
             yield await self.run(operation, request, caller.actor)
             return
         actor = caller.actor
-        context = self._context(actor, request)
+        context = self._context(actor, request, self._turns)
         executor = ExecutorThrowingOnIncremental.build(
             self.schema,
             operation.document,
@@ -223,7 +225,7 @@ class GraphQL:
         finally:
             await context.renew()
 
-    def _context(self, actor: Actor, request: Request) -> Context:
+    def _context(self, actor: Actor, request: Request, turns: asyncio.Semaphore | None = None) -> Context:
         return Context(
             actor,
             self._database,
@@ -231,6 +233,7 @@ class GraphQL:
             self._tokens,
             idempotency_key=request.idempotency_key,
             last_event_id=request.last_event_id,
+            turns=turns,
         )
 
     def _answer(self, result: ExecutionResult, context: Context) -> Answer:

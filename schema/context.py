@@ -85,6 +85,7 @@ class Context:
         *,
         idempotency_key: str | None = None,
         last_event_id: str | None = None,
+        turns: asyncio.Semaphore | None = None,
     ) -> None:
         self.actor = actor
         self.database = database
@@ -96,6 +97,8 @@ class Context:
         self.loaders = Loaders(self)
         self.extensions: dict[str, Any] = {}
         """Goes out as the answer's `extensions`."""
+        self._turns = turns
+        """Waited for before a transaction is begun: a subscription queues here, where a request would be refused."""
         self._lock = asyncio.Lock()
         self._stack = AsyncExitStack()
         self._tx: ReadTx | None = None
@@ -105,9 +108,11 @@ class Context:
         """The operation's read transaction, showing the plants the permission holds in. Resolvers run at once; it
         serves one at a time."""
         async with self._lock:
-            if self._tx is None:
-                self._tx = await self._stack.enter_async_context(self.database.read(self.actor, permission))
             try:
+                if self._tx is None:
+                    if self._turns is not None:
+                        await self._stack.enter_async_context(self._turns)
+                    self._tx = await self._stack.enter_async_context(self.database.read(self.actor, permission))
                 await self._tx.use_scope(self.actor.read_scope(permission))
                 yield self._tx
             except BaseException as error:
