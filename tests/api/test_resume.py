@@ -4,20 +4,23 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
+from dataclasses import replace
 from typing import Any
 
 import asyncpg
 import pytest
 from websockets.asyncio.client import ClientConnection
 
+from db.actor import Actor, Scope
 from schema import subscribe as subscribing
+from schema.context import Context
 from schema.feed import Cursor
 from schema.ids import encode
 from tests.api.conftest import Live
 from tests.api.floor import Floor
 from tests.api.test_sockets import initialised, receive, subscribe
-from tests.support import Tenant
+from tests.support import House, NoTokens, Tenant
 
 pytestmark = pytest.mark.usefixtures("relay")
 PROJECTS = """subscription($where: ProjectWhere, $after: String, $every: Int, $snapshot: Boolean) {
@@ -120,6 +123,34 @@ async def test_nothing_is_missed_or_repeated_while_writers_run(
     assert len(log) == 150
     for seen in followed:
         assert seen == log
+
+
+async def test_the_log_is_read_as_far_as_the_subscriber_may_see(
+    live: Live, house: House, tenant: Tenant, stranger: Tenant, floor: Floor
+) -> None:
+    begin = str(Cursor(await floor.settled()))
+    own, whole, there = await floor.machine(0, 0), await floor.machine(0), await floor.machine(1)
+    await floor.settled()
+    plant = tenant.plants[0]
+    in_plant = tenant.actor(plants=[plant])
+    held = dict.fromkeys(in_plant.permissions, Scope.of_department(plant, tenant.departments[0]))
+    document = f'subscription {{ machineEvents(after: "{begin}") {{ object {{ id }} }} }}'
+
+    async def told(actor: Actor) -> list[str]:
+        context = Context(actor, house.database, live.app.state.hub, NoTokens())
+        stream: Any = await house.schema.subscribe(document, context_value=context)
+        found: list[str] = []
+        with suppress(TimeoutError):
+            async with asyncio.timeout(0.7):
+                async for result in stream:
+                    found.append(result.data["machineEvents"]["object"]["id"])  # noqa: PERF401 - until the time is up
+        await context.close()
+        return found
+
+    assert await told(tenant.actor()) == [encode("Machine", m) for m in (own, whole, there)]
+    assert await told(in_plant) == [encode("Machine", m) for m in (own, whole)]
+    assert await told(replace(in_plant, permissions=held)) == [encode("Machine", own)]
+    assert await told(stranger.actor()) == []
 
 
 @pytest.mark.parametrize("cursor", ["", "x", "ZTo=", "e:1", "ZToxMjM0NTY3ODkwMTIzNDU2Nzg5MDE", "☃"])
