@@ -15,13 +15,15 @@ import logging
 import statistics
 import subprocess
 import sys
+import tempfile
 import time
+from pathlib import Path
 
 import asyncpg
 import structlog
 from websockets.asyncio.client import ClientConnection, connect
 
-from db.embedded import temporary
+from db.embedded import EmbeddedPostgres
 from db.migrate import app_url, events_url, migrate
 from db.session import Database
 from tests.api.conftest import serving
@@ -184,14 +186,20 @@ async def _commits(urls: Urls, clients: int, statements: list[str], seconds: flo
 
 
 async def main(asked: argparse.Namespace) -> None:
-    with temporary() as url:
-        await migrate(url, SECRET)
-        urls = Urls(url, app_url(url, SECRET), events_url(url, SECRET))
-        database = Database.connect(urls.app, pool_size=10)
-        await delivery(urls, database, asked)
-        if asked.notify:
-            await relay_against_notify(urls, asked.seconds)
-        await database.close()
+    with tempfile.TemporaryDirectory(prefix="unison-load-", ignore_cleanup_errors=True) as folder:
+        Path(folder).chmod(0o755)
+        server = EmbeddedPostgres(Path(folder))  # durable: what NOTIFY costs is the flush it keeps others from sharing
+        url = server.start()
+        try:
+            await migrate(url, SECRET)
+            urls = Urls(url, app_url(url, SECRET), events_url(url, SECRET))
+            database = Database.connect(urls.app, pool_size=10)
+            await delivery(urls, database, asked)
+            if asked.notify:
+                await relay_against_notify(urls, asked.seconds)
+            await database.close()
+        finally:
+            server.stop()
 
 
 if __name__ == "__main__":
