@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -38,6 +39,7 @@ CORS_HEADERS = [
     "Authorization",
     "Content-Type",
     "Idempotency-Key",
+    "Last-Event-Id",
     "Traceparent",
     "X-Api-Key",
     "X-Organization",
@@ -71,6 +73,7 @@ def create_app(
         sign_ins=Throttle(per_minute=settings.sign_ins_per_minute, burst=settings.sign_ins_per_minute),
         sign_ins_at_once=max(1, settings.pool_size // 3),
         subscriptions=Slots(settings.max_subscriptions_per_principal),
+        turns=asyncio.Semaphore(settings.pool_size // 2),
         suggestions=settings.development,
         storage=storage,
         cache=cache,
@@ -99,7 +102,7 @@ def create_app(
         WebSocketRoute("/graphql", sockets.serve),
         Route("/healthz", alive),
         Route("/readyz", Readiness(database, hub, drain, storage).ready),
-        Route("/metrics", Measurements(database).measured),
+        Route("/metrics", Measurements(database, hub).measured),
     ]
     if settings.development:
         routes += [ide.assets(), Route("/", lambda _request: RedirectResponse("/graphql", 307))]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncGenerator, Collection
 from contextlib import AbstractContextManager, aclosing, nullcontext
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from time import perf_counter
 from typing import Any, Protocol, cast
 
@@ -51,6 +51,7 @@ class Request:
     variables: dict[str, Any] = field(default_factory=dict)
     extensions: dict[str, Any] = field(default_factory=dict)
     idempotency_key: str | None = None
+    last_event_id: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +61,8 @@ class Answer:
     payload: dict[str, Any]
     executed: bool
     status: int | None = None
+    cursor: str | None = None
+    """Of a subscription's event: where to go on from."""
 
 
 class Caller(Protocol):
@@ -81,7 +84,7 @@ class GraphQL:
 
     def __init__(
         self, schema: strawberry.Schema, database: Database, hub: Hub, tokens: Tokens, limits: Limits, *,
-        sign_ins: Throttle, sign_ins_at_once: int, subscriptions: Slots, suggestions: bool,
+        sign_ins: Throttle, sign_ins_at_once: int, subscriptions: Slots, turns: asyncio.Semaphore, suggestions: bool,
         storage: Storage | None = None, cache: Cache | None = None,
     ) -> None:  # fmt: skip
         self.schema = schema._schema
@@ -94,6 +97,8 @@ class GraphQL:
         self._cache = cache
         self._sign_ins = sign_ins
         self._subscriptions = subscriptions
+        self._turns = turns
+        """One event wakes many subscriptions: they take turns at part of the database's connections."""
         self._suggestions = suggestions
         self._hashing = asyncio.Semaphore(sign_ins_at_once)
 
@@ -172,7 +177,7 @@ class GraphQL:
             yield await self.run(operation, request, caller.actor)
             return
         actor = caller.actor
-        context = self._context(actor, request)
+        context = self._context(actor, request, self._turns)
         executor = ExecutorThrowingOnIncremental.build(
             self.schema,
             operation.document,
@@ -220,16 +225,17 @@ class GraphQL:
                 result = executor.build_per_event_executor(event).execute_operation(False)
                 if not isinstance(result, ExecutionResult):
                     result = await result
-            return self._answer(cast(ExecutionResult, result), context)
+            answer = self._answer(cast(ExecutionResult, result), context)
+            return replace(answer, cursor=getattr(event, "cursor", None))
         except TimeoutError:
             return refused([coded("OPERATION_TIMEOUT", "The event took too long to answer")], context.actor.request_id)
         finally:
             await context.renew()
 
-    def _context(self, actor: Actor, request: Request) -> Context:
+    def _context(self, actor: Actor, request: Request, turns: asyncio.Semaphore | None = None) -> Context:
         return Context(
             actor, self._database, self._hub, self._tokens, storage=self._storage, cache=self._cache,
-            idempotency_key=request.idempotency_key,
+            idempotency_key=request.idempotency_key, last_event_id=request.last_event_id, turns=turns,
         )  # fmt: skip
 
     def _answer(self, result: ExecutionResult, context: Context) -> Answer:

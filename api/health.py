@@ -29,14 +29,18 @@ async def alive(_request: Request) -> Response:
 
 
 class Measurements:
-    """What Prometheus reads; the pool is asked when it is read."""
+    """What Prometheus reads; pool and hub are asked when it is read."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, hub: Hub) -> None:
         self._pool: Any = database.engine.pool
+        self._hub = hub
 
     async def measured(self, _request: Request) -> Response:
         metrics.pool_connections.labels("in_use").set(self._pool.checkedout())
         metrics.pool_connections.labels("idle").set(self._pool.checkedin())
+        depths = self._hub.depths
+        metrics.hub_waiting.set(sum(depths))
+        metrics.hub_deepest.set(max(depths, default=0))
         body, content_type = metrics.exposition()
         return Response(body, headers={"Content-Type": content_type})
 

@@ -31,15 +31,36 @@ class Event:
     from_status: str | None
     to_status: str | None
     occurred_at: datetime
+    plant_id: int | None = None
+    department_id: int | None = None
     resync_required: bool = False
-    """Events were dropped because the subscriber was too slow: read everything again."""
+    """Events before this one are missing: read everything again."""
+
+
+class Feed(Protocol):
+    """Events as they come, from the position the feed began at."""
+
+    since: int
+
+    def __aiter__(self) -> AsyncIterator[Event]: ...
+
+    async def batch(self) -> list[Event]:
+        """All that wait, at least one."""
+        ...
+
+    async def aclose(self) -> None: ...
 
 
 class Hub(Protocol):
     """Where a subscription gets its events from."""
 
-    def listen(self, actor: Actor, topic: str, permission: str | None) -> AsyncIterator[Event]:
-        """Events of the actor's organization and of the plants the permission holds in, from now on."""
+    async def position(self) -> int:
+        """Up to where events have been handed out in this process; waits for the first connection."""
+        ...
+
+    def listen(self, actor: Actor, topic: str, permission: str | None, *, divided: bool = False) -> Feed:
+        """Events of the actor's organization and of the plants the permission holds in, from now on; of a divided topic
+        those of the departments it holds in."""
         ...
 
     def poke(self) -> None:
@@ -72,6 +93,8 @@ class Context:
         storage: Storage | None = None,
         cache: Cache | None = None,
         idempotency_key: str | None = None,
+        last_event_id: str | None = None,
+        turns: asyncio.Semaphore | None = None,
     ) -> None:
         self.actor = actor
         self.database = database
@@ -80,10 +103,14 @@ class Context:
         self.storage = storage
         self.cache = cache
         self.idempotency_key = idempotency_key
+        self.last_event_id = last_event_id
+        """The cursor a subscription's transport saw last: it goes on from there, whatever its document says."""
         self.loaders = Loaders(self)
         self.extensions: dict[str, Any] = {}
         """Goes out as the answer's `extensions`."""
         self._afterwards: list[Callable[[], Awaitable[None]]] = []
+        self._turns = turns
+        """Waited for before a transaction is begun: a subscription queues here, where a request would be refused."""
         self._lock = asyncio.Lock()
         self._stack = AsyncExitStack()
         self._tx: ReadTx | None = None
@@ -96,13 +123,15 @@ class Context:
         async with self._lock:
             if self._closed:  # a batch of loads outlives the operation it was made for
                 raise RuntimeError("the operation has ended")
-            if self._tx is None:
-                self._tx = await self._stack.enter_async_context(self.database.read(self.actor, permission))
             try:
+                if self._tx is None:
+                    if self._turns is not None:
+                        await self._stack.enter_async_context(self._turns)
+                    self._tx = await self._stack.enter_async_context(self.database.read(self.actor, permission))
                 await self._tx.use_scope(self.actor.read_scope(permission))
                 yield self._tx
             except BaseException as error:
-                await self._end()  # a failed statement leaves the transaction unusable for the fields beside
+                await self._end(error)  # a failed statement leaves the transaction unusable for the fields beside
                 if isinstance(error, DBAPIError) and (fault := unstorable(error)):
                     raise fault from error
                 raise
@@ -157,9 +186,9 @@ class Context:
         self._closed = True
         await self.renew()
 
-    async def _end(self) -> None:
+    async def _end(self, error: BaseException | None = None) -> None:
         stack, self._stack, self._tx = self._stack, AsyncExitStack(), None
-        await stack.aclose()
+        await stack.__aexit__(None if error is None else type(error), error, None)
 
 
 Info: TypeAlias = strawberry.Info[Context, None]

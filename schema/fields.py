@@ -20,7 +20,7 @@ from schema.listing import Listing
 from schema.loaders import count_of, first_where, page_of
 from schema.node import Node, argument, page_arguments
 from schema.permissions import AUTHENTICATED, PUBLIC, requires
-from schema.subscribe import Event, Subscription
+from schema.subscribe import MOST_INTERVAL_MS, Event, Subscription
 from schema.write import Mutation
 
 __all__ = ["AUTHENTICATED", "PUBLIC", "RootField", "events", "listing", "lookup", "mutation", "query"]
@@ -195,9 +195,23 @@ def mutation(
 
 
 def events(node: type[N], of: Listing, *, description: str, deprecated: str | None = None) -> RootField:
-    """A subscription to what happens to objects of a type: `xEvents(where)`."""
+    """A subscription to what happens to objects of a type: `xEvents(where, after, minIntervalMs, snapshot)`."""
     declared = node.__declared__
-    where = argument("where", of.where_input | None, "Only events of objects that meet these conditions")
+    arguments = [
+        argument("where", of.where_input | None, "Only events of objects that meet these conditions"),
+        argument("after", str | None, "Cursor of the last event seen: go on after it, missing and repeating nothing"),
+        argument(
+            "min_interval_ms",
+            int | None,
+            f"At most one event per object in this many milliseconds, up to {MOST_INTERVAL_MS}: "
+            "the object as it is then, with all fields that changed",
+        ),
+        argument(
+            "snapshot",
+            bool | None,
+            "Begin with the objects as they are now, as events of type SNAPSHOT; a cursor in `after` goes first",
+        ),
+    ]
     return _root(
-        "subscription", Subscription(node, of), Event[node], [where], declared.permission, description, deprecated, topic=declared.name  # type: ignore[valid-type]
+        "subscription", Subscription(node, of), Event[node], arguments, declared.permission, description, deprecated, topic=declared.name  # type: ignore[valid-type]
     )  # fmt: skip

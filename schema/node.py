@@ -94,6 +94,11 @@ class Declared:
     columns: dict[str, Any]
     """Every column any field of the type needs, by name; always with `id`."""
 
+    @property
+    def divided(self) -> bool:
+        """Do its rows belong to departments."""
+        return "department_id" in self.table.__table__.columns
+
     def add(self, fields: list[StrawberryField]) -> None:
         for field in fields:
             if isinstance(field, SourceField):

@@ -36,7 +36,7 @@ async def run(settings: Settings, *, supervised: bool = False) -> None:
     if settings.worker_metrics_port is not None:
         start_http_server(settings.worker_metrics_port, addr=settings.host)
     beside = [
-        asyncio.create_task(upkeep(url)),
+        asyncio.create_task(upkeep(url, f"select ev.upkeep({int(settings.event_retention_days)})")),
         asyncio.create_task(upkeep(url, "select ev.forget_cached()", every=CACHE_SECONDS)),
     ]
     if (where := known_objects(settings)) is not None:
@@ -65,7 +65,7 @@ def url_of_events(settings: Settings) -> str:
 
 
 async def upkeep(url: str, statement: str = "select ev.upkeep()", *, every: float = UPKEEP_SECONDS) -> None:
-    """Have the database forget what nobody can ask for any more, and prepare the months ahead."""
+    """Have the database forget what nobody can ask for any more, and prepare the days and months ahead."""
     while True:
         try:
             connection: asyncpg.Connection[Any] = await asyncpg.connect(url, timeout=10)

@@ -3,7 +3,7 @@
 from db.migrations import run_sql
 
 revision = "0009_files"
-down_revision = "0007_departments"
+down_revision = "0008_event_feed"
 
 
 def upgrade() -> None:
