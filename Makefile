@@ -4,8 +4,9 @@ PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
 BIN := .venv/bin
 SCALE ?= 1
 WORKERS ?= 2
+SECONDS ?= 60
 
-.PHONY: help setup serve test unit conformance lint types format schema seed reset migrate doctor lock clean
+.PHONY: help setup serve test unit conformance chaos lint types format schema seed reset migrate doctor lock clean
 .DEFAULT_GOAL := help
 
 help: ## show the targets
@@ -31,6 +32,9 @@ unit: setup ## unit and integration tests
 
 conformance: setup ## foreign suites against the live server
 	@test ! -d tests/conformance || $(BIN)/pytest -q tests/conformance
+
+chaos: setup ## break everything while writers run, SECONDS=60 long
+	CHAOS_SECONDS=$(SECONDS) $(BIN)/pytest -q -s tests/faults
 
 lint: setup ## ruff and the layers of ARCHITECTURE.md
 	$(BIN)/ruff check .

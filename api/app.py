@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -29,13 +30,16 @@ from api.settings import Settings
 from api.sse import EventStream
 from api.throttle import Slots, Throttle
 from api.ws import SocketEndpoint
+from db.cache import Cache
 from db.session import Database
+from modules.platform.public import FileStorage
 from schema.build import build
 
 CORS_HEADERS = [
     "Authorization",
     "Content-Type",
     "Idempotency-Key",
+    "Last-Event-Id",
     "Traceparent",
     "X-Api-Key",
     "X-Organization",
@@ -44,12 +48,18 @@ CORS_HEADERS = [
 
 
 def create_app(
-    settings: Settings, *, app_url: str, events_url: str, schema: strawberry.Schema | None = None
+    settings: Settings,
+    *,
+    app_url: str,
+    events_url: str,
+    storage: FileStorage | None = None,
+    schema: strawberry.Schema | None = None,
 ) -> Starlette:
     """An ASGI application on a database that is migrated. `app.state.drain.begin()` starts its orderly end."""
     database = Database.connect(
         app_url, pool_size=settings.pool_size, statement_timeout_ms=settings.statement_timeout_ms
     )
+    cache = Cache(Database.connect(app_url, pool_size=2, statement_timeout_ms=settings.statement_timeout_ms))
     hub = Hub(events_url)
     drain = Drain()
     signer = tokens.signer(settings)
@@ -61,8 +71,12 @@ def create_app(
         signer,
         limits_of(settings),
         sign_ins=Throttle(per_minute=settings.sign_ins_per_minute, burst=settings.sign_ins_per_minute),
+        sign_ins_at_once=max(1, settings.pool_size // 3),
         subscriptions=Slots(settings.max_subscriptions_per_principal),
+        turns=asyncio.Semaphore(settings.pool_size // 2),
         suggestions=settings.development,
+        storage=storage,
+        cache=cache,
     )
     http = HttpEndpoint(graphql, authenticator, EventStream(graphql, drain), ide.page if settings.development else None)
     sockets = SocketEndpoint(graphql, authenticator, drain, Slots(settings.max_sockets_per_principal))
@@ -70,20 +84,25 @@ def create_app(
     @asynccontextmanager
     async def lifespan(_app: Starlette) -> AsyncIterator[None]:
         await hub.start()
+        if storage is not None:
+            await storage.prepare()
         try:
             yield
         finally:
             drain.begin()
             await drain.finished(settings.drain_seconds)
             await hub.stop()
+            await cache.close()
             await database.close()
+            if storage is not None:
+                storage.close()
 
     routes: list[BaseRoute] = [
         Route("/graphql", http),
         WebSocketRoute("/graphql", sockets.serve),
         Route("/healthz", alive),
-        Route("/readyz", Readiness(database, hub, drain).ready),
-        Route("/metrics", Measurements(database).measured),
+        Route("/readyz", Readiness(database, hub, drain, storage).ready),
+        Route("/metrics", Measurements(database, hub).measured),
     ]
     if settings.development:
         routes += [ide.assets(), Route("/", lambda _request: RedirectResponse("/graphql", 307))]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import contextlib
 import signal
 import sys
 from collections.abc import Awaitable, Callable, Sequence
@@ -21,6 +22,7 @@ from db.migrate import MigrationError
 
 WRONG_USE = 2
 FAILED = 1
+NOT_MIGRATED = (asyncpg.UndefinedFunctionError, asyncpg.UndefinedTableError, asyncpg.InvalidSchemaNameError)
 
 Command = Callable[[Settings, argparse.Namespace], int]
 
@@ -28,11 +30,11 @@ Command = Callable[[Settings, argparse.Namespace], int]
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; problems a reader can mend are told in a sentence each, without a traceback."""
     given = _parser().parse_args(arguments)
+    command: Command = given.command
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     try:
         settings = Settings.load()
         logs.configure(settings)
-        command: Command = given.command
         return command(settings, given)
     except SettingsError as error:
         _tell(*error.problems)
@@ -41,9 +43,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
         _tell(str(error))
     except (OSError, asyncpg.PostgresError, DBAPIError) as error:
         cause = error.orig.__cause__ if isinstance(error, DBAPIError) and error.orig else error
-        if not _is_connection_problem(cause):
+        if isinstance(cause, NOT_MIGRATED):
+            _tell(f"The database is not at the revision of this program: run `unison migrate` ({cause})")
+        elif _is_connection_problem(cause):
+            more = () if command is doctor.report else ("`unison doctor` says more; a new one needs `unison migrate`",)
+            _tell(f"The database cannot be reached: {cause}", *more)
+        else:
             raise
-        _tell(f"The database cannot be reached: {cause}", "`unison doctor` says more; a new one needs `unison migrate`")
     except KeyboardInterrupt:
         return 128 + signal.SIGINT
     return FAILED
@@ -107,10 +113,10 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _scale(text: str) -> float:
-    value = float(text)
-    if not 0 < value <= 1000:
-        raise argparse.ArgumentTypeError("between 0 and 1000")
-    return value
+    with contextlib.suppress(ValueError):
+        if 0 < (value := float(text)) <= 1000:
+            return value
+    raise argparse.ArgumentTypeError("a number above 0, at most 1000")
 
 
 if __name__ == "__main__":

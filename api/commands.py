@@ -18,6 +18,7 @@ from strawberry.printer import print_schema
 from api import seeding, tracing
 from api.app import create_app
 from api.databases import Databases, databases
+from api.objects import Objects, objects
 from api.settings import REPOSITORY, Settings
 from api.supervisor import listener
 from api.supervisor import serve as run_server
@@ -26,6 +27,7 @@ from db.migrate import current_revision, downgrade, head_revision
 from db.migrate import migrate as bring_forward
 from db.session import Database
 from modules.identity.public import issue_token_for
+from modules.platform.public import FileStorage
 from schema.build import build
 
 SCHEMA_FILE = REPOSITORY / "schema" / "schema.graphql"
@@ -36,22 +38,27 @@ class CommandError(Exception):
 
 
 def serve(settings: Settings, given: argparse.Namespace) -> int:
-    """Everything from one command: PostgreSQL, migrations, demo, API and worker; stopped in the opposite order."""
+    """Everything from one command: PostgreSQL, object storage, migrations, demo, API, worker; stopped in the opposite order."""
     began = time.monotonic() - (time.time() - psutil.Process().create_time())  # imports are part of the wait
     listening = listener(settings)
-    with databases(settings, own=True) as found, listening:
+    with databases(settings, own=True) as found, objects(settings) as kept, listening:
         try:
             with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-                return runner.run(_serve(settings, found, listening, given, began))
+                return runner.run(_serve(settings, found, kept, listening, given, began))
         finally:
             for number in (signal.SIGINT, signal.SIGTERM):  # we are stopping; the server still has to be
                 signal.signal(number, signal.SIG_IGN)
 
 
 async def _serve(
-    settings: Settings, found: Databases, listening: socket.socket, given: argparse.Namespace, began: float
+    settings: Settings,
+    found: Databases,
+    kept: Objects,
+    listening: socket.socket,
+    given: argparse.Namespace,
+    began: float,
 ) -> int:
-    times = {"program and server": time.monotonic() - began}
+    times = {"program and servers": time.monotonic() - began}
     if found.url is not None and not given.no_migrate:
         since = time.monotonic()
         await bring_forward(found.url, settings.secret_key)
@@ -72,8 +79,9 @@ async def _serve(
 
     finish_traces = tracing.configure(settings)
     try:
-        app = create_app(settings, app_url=found.app_url, events_url=found.events_url)
-        return await run_server(settings, found, listening, app, worker=not given.no_worker, started=started)
+        storage = FileStorage(kept.where)
+        app = create_app(settings, app_url=found.app_url, events_url=found.events_url, storage=storage)
+        return await run_server(settings, found, kept, listening, app, worker=not given.no_worker, started=started)
     finally:
         finish_traces()
 

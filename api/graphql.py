@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator, Collection
-from contextlib import AbstractContextManager, aclosing
-from dataclasses import dataclass, field
+from contextlib import AbstractContextManager, aclosing, nullcontext
+from dataclasses import dataclass, field, replace
 from time import perf_counter
 from typing import Any, Protocol, cast
 
@@ -22,9 +22,10 @@ from api.limits import Limits, check_variables
 from api.throttle import Full, Slots, Throttle
 from api.tracing import tracer
 from db.actor import Actor
+from db.cache import Cache
 from db.session import Database
 from schema import permissions
-from schema.context import Context, Hub, Tokens
+from schema.context import Context, Hub, Storage, Tokens
 from schema.faults import Fault
 
 is_awaitable: Any = execution.optimized_is_awaitable
@@ -50,6 +51,7 @@ class Request:
     variables: dict[str, Any] = field(default_factory=dict)
     extensions: dict[str, Any] = field(default_factory=dict)
     idempotency_key: str | None = None
+    last_event_id: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +61,8 @@ class Answer:
     payload: dict[str, Any]
     executed: bool
     status: int | None = None
+    cursor: str | None = None
+    """Of a subscription's event: where to go on from."""
 
 
 class Caller(Protocol):
@@ -80,7 +84,8 @@ class GraphQL:
 
     def __init__(
         self, schema: strawberry.Schema, database: Database, hub: Hub, tokens: Tokens, limits: Limits, *,
-        sign_ins: Throttle, subscriptions: Slots, suggestions: bool,
+        sign_ins: Throttle, sign_ins_at_once: int, subscriptions: Slots, turns: asyncio.Semaphore, suggestions: bool,
+        storage: Storage | None = None, cache: Cache | None = None,
     ) -> None:  # fmt: skip
         self.schema = schema._schema
         self.limits = limits
@@ -88,9 +93,14 @@ class GraphQL:
         self._database = database
         self._hub = hub
         self._tokens = tokens
+        self._storage = storage
+        self._cache = cache
         self._sign_ins = sign_ins
         self._subscriptions = subscriptions
+        self._turns = turns
+        """One event wakes many subscriptions: they take turns at part of the database's connections."""
         self._suggestions = suggestions
+        self._hashing = asyncio.Semaphore(sign_ins_at_once)
 
     def prepare(self, request: Request, actor: Actor, allowed: Collection[OperationType] = EVERYTHING) -> Operation:
         """The operation, after everything that can refuse it before it runs; Rejected otherwise."""
@@ -122,8 +132,7 @@ class GraphQL:
 
     def _check_sign_ins(self, operation: Operation, actor: Actor) -> None:
         """Mutations open to anybody are where passwords are guessed."""
-        open_fields = sum(need.permission == permissions.PUBLIC for need in operation.needs)
-        if operation.kind is OperationType.MUTATION and open_fields:
+        if _guesses(operation):
             wait = self._sign_ins.wait(actor.client_ip or "unknown", cost=len(operation.roots))
             if wait:
                 raise Rejected.because("RATE_LIMITED", "Too many attempts; wait a little", status=429, retryAfter=wait)
@@ -137,7 +146,10 @@ class GraphQL:
             metrics.in_flight.track_inprogress(),
         ):
             try:
-                async with asyncio.timeout(self.limits.timeout):
+                async with (
+                    asyncio.timeout(self.limits.timeout),
+                    self._hashing if _guesses(operation) else nullcontext(),
+                ):
                     result: Any = execute(
                         self.schema,
                         operation.document,
@@ -165,7 +177,7 @@ class GraphQL:
             yield await self.run(operation, request, caller.actor)
             return
         actor = caller.actor
-        context = self._context(actor, request)
+        context = self._context(actor, request, self._turns)
         executor = ExecutorThrowingOnIncremental.build(
             self.schema,
             operation.document,
@@ -213,14 +225,18 @@ class GraphQL:
                 result = executor.build_per_event_executor(event).execute_operation(False)
                 if not isinstance(result, ExecutionResult):
                     result = await result
-            return self._answer(cast(ExecutionResult, result), context)
+            answer = self._answer(cast(ExecutionResult, result), context)
+            return replace(answer, cursor=getattr(event, "cursor", None))
         except TimeoutError:
             return refused([coded("OPERATION_TIMEOUT", "The event took too long to answer")], context.actor.request_id)
         finally:
             await context.renew()
 
-    def _context(self, actor: Actor, request: Request) -> Context:
-        return Context(actor, self._database, self._hub, self._tokens, idempotency_key=request.idempotency_key)
+    def _context(self, actor: Actor, request: Request, turns: asyncio.Semaphore | None = None) -> Context:
+        return Context(
+            actor, self._database, self._hub, self._tokens, storage=self._storage, cache=self._cache,
+            idempotency_key=request.idempotency_key, last_event_id=request.last_event_id, turns=turns,
+        )  # fmt: skip
 
     def _answer(self, result: ExecutionResult, context: Context) -> Answer:
         request_id = context.actor.request_id
@@ -233,6 +249,12 @@ class GraphQL:
         if context.extensions:
             payload["extensions"] = context.extensions
         return Answer(payload, executed=True)
+
+
+def _guesses(operation: Operation) -> bool:
+    """A mutation open to anybody: it may hash a password while it holds a connection, so only some run at once."""
+    open_to_all = any(need.permission == permissions.PUBLIC for need in operation.needs)
+    return operation.kind is OperationType.MUTATION and open_to_all
 
 
 def refused(errors: list[GraphQLError], request_id: str | None, *, status: int | None = None) -> Answer:

@@ -17,6 +17,7 @@ from api.drain import Drain
 from api.hub import Hub
 from db.migrations import FOLDER
 from db.session import Database
+from modules.platform.public import FileStorage
 
 log = structlog.stdlib.get_logger("api.health")
 
@@ -28,25 +29,31 @@ async def alive(_request: Request) -> Response:
 
 
 class Measurements:
-    """What Prometheus reads; the pool is asked when it is read."""
+    """What Prometheus reads; pool and hub are asked when it is read."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, hub: Hub) -> None:
         self._pool: Any = database.engine.pool
+        self._hub = hub
 
     async def measured(self, _request: Request) -> Response:
         metrics.pool_connections.labels("in_use").set(self._pool.checkedout())
         metrics.pool_connections.labels("idle").set(self._pool.checkedin())
+        depths = self._hub.depths
+        metrics.hub_waiting.set(sum(depths))
+        metrics.hub_deepest.set(max(depths, default=0))
         body, content_type = metrics.exposition()
         return Response(body, headers={"Content-Type": content_type})
 
 
 class Readiness:
-    """Ready when the database answers, stands at the newest migration, and the hub is connected."""
+    """Ready when the database answers, stands at the newest migration, and the hub is connected. Object storage is told
+    as well, but a process without it still does everything except files."""
 
-    def __init__(self, database: Database, hub: Hub, drain: Drain) -> None:
+    def __init__(self, database: Database, hub: Hub, drain: Drain, storage: FileStorage | None) -> None:
         self._database = database
         self._hub = hub
         self._drain = drain
+        self._storage = storage
         scripts = ScriptDirectory(str(FOLDER))
         head = scripts.get_current_head()
         self._older = {script.revision for script in scripts.walk_revisions()} - {head}
@@ -59,6 +66,8 @@ class Readiness:
             "running": not self._drain.begun,
         }
         ready = all(checks.values())
+        if self._storage is not None:
+            checks["files"] = await _holds(self._storage.reachable)
         return JSONResponse({"status": "ok" if ready else "unavailable", "checks": checks}, 200 if ready else 503)
 
     async def _database_answers(self) -> bool:

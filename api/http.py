@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 
 import structlog
 from starlette.requests import ClientDisconnect
@@ -60,6 +61,7 @@ class HttpEndpoint:
             _bind(caller.actor)
             request = await self._read(http)
             if streaming:
+                request = replace(request, last_event_id=http.headers.get("last-event-id") or None)
                 return self._events.respond(http, request, caller)
             allowed = READING if http.method == "GET" else SINGLE
             operation = self._graphql.prepare(request, caller.actor, allowed)

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections import defaultdict, deque
-from collections.abc import AsyncIterator
+from collections import defaultdict
 from contextlib import suppress
-from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -14,63 +12,33 @@ import asyncpg
 import structlog
 
 from api import metrics
+from api.listener import Listener
 from db.actor import Actor
 from schema.context import Event
 
 log = structlog.stdlib.get_logger("api.hub")
 
 BATCH = 500
+BACKLOG = 512  # more than a batch: who takes each batch at once is never behind
 POLL_SECONDS = 1.0
 POKE_SECONDS = 0.05
+STATEMENT_SECONDS = 10.0  # a connection that does not answer is a lost one
 BACKOFF_SECONDS = (0.1, 5.0)
-_FAILURES = (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError)
-
-
-class Listener:
-    """One subscription's bounded queue. When it overflows, one event saying so takes the place of all."""
-
-    def __init__(self, actor: Actor, permission: str | None, backlog: int) -> None:
-        self._permission = permission
-        self._backlog = backlog
-        self._waiting: deque[Event] = deque()
-        self._wake = asyncio.Event()
-        self.actor = actor
-
-    @property
-    def actor(self) -> Actor:
-        return self._actor
-
-    @actor.setter
-    def actor(self, actor: Actor) -> None:
-        self._actor = actor
-        self._scope = actor.read_scope(self._permission)
-
-    def put(self, event: Event, plant_id: int | None) -> None:
-        if not self._scope.covers_plant(plant_id):
-            return
-        if len(self._waiting) >= self._backlog or (self._waiting and self._waiting[-1].resync_required):
-            self._waiting.clear()
-            event = replace(event, resync_required=True)
-        self._waiting.append(event)
-        self._wake.set()
-
-    async def next(self) -> Event:
-        while not self._waiting:
-            self._wake.clear()
-            await self._wake.wait()
-        return self._waiting.popleft()
+# InternalClientError: what the driver makes of a server that stops between two messages
+_FAILURES = (asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError, OSError, TimeoutError)
 
 
 class Hub:
     """Delivers what happens from the moment somebody listens."""
 
-    def __init__(self, url: str, *, backlog: int = 256) -> None:
+    def __init__(self, url: str, *, backlog: int = BACKLOG) -> None:
         self._url = url
         self._backlog = backlog
         self._listeners: defaultdict[tuple[int, str], set[Listener]] = defaultdict(set)
         self._wake = asyncio.Event()
         self._poked = asyncio.Event()
         self._position: int | None = None
+        self._positioned = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
         self.connected = False
 
@@ -83,18 +51,33 @@ class Hub:
             with suppress(asyncio.CancelledError):
                 await self._task
 
-    async def listen(self, actor: Actor, topic: str, permission: str | None) -> AsyncIterator[Event]:
+    @property
+    def depths(self) -> list[int]:
+        """How many events wait for each subscription."""
+        return [listener.depth for listeners in self._listeners.values() for listener in listeners]
+
+    async def position(self) -> int:
+        """Up to where events have been handed out; waits for the first connection."""
+        await self._positioned.wait()
+        assert self._position is not None
+        return self._position
+
+    def listen(self, actor: Actor, topic: str, permission: str | None, *, divided: bool = False) -> Listener:
+        """Every event after `since` is put there before this process hands out any later one."""
         assert actor.organization_id is not None, "a caller who is signed in"
         key = (actor.organization_id, topic)
-        listener = Listener(actor, permission, self._backlog)
-        self._listeners[key].add(listener)
-        try:
-            while True:
-                yield await listener.next()
-        finally:
-            self._listeners[key].discard(listener)
-            if not self._listeners[key]:
-                del self._listeners[key]
+
+        def leave(listener: Listener) -> None:
+            listeners = self._listeners.get(key, set())
+            listeners.discard(listener)
+            if not listeners:
+                self._listeners.pop(key, None)
+
+        made = Listener(
+            actor, permission, divided=divided, backlog=self._backlog, since=self._position or 0, leave=leave
+        )
+        self._listeners[key].add(made)
+        return made
 
     def rescope(self, old: Actor, new: Actor) -> None:
         """The rights of a caller have changed: its subscriptions see other plants from here on."""
@@ -112,7 +95,12 @@ class Hub:
         pause, longest = BACKOFF_SECONDS
         while True:
             try:
-                connection = await asyncpg.connect(self._url, timeout=5)
+                connection = await asyncpg.connect(
+                    self._url,
+                    timeout=5,
+                    command_timeout=STATEMENT_SECONDS,
+                    server_settings={"application_name": "unison hub"},
+                )
                 try:
                     pause = BACKOFF_SECONDS[0]
                     await self._follow(connection)
@@ -129,8 +117,12 @@ class Hub:
         """Listen before looking, so that nothing is written in between; look again every second all the same."""
         connection.add_termination_listener(lambda _: self._wake.set())
         await connection.add_listener("ev", lambda *_: self._wake.set())
+        newest = int(await connection.fetchval("select ev.position()"))
         if self._position is None:
-            self._position = int(await connection.fetchval("select ev.position()"))
+            self._position = newest
+        elif newest < self._position:  # another log: the database was restored to an earlier time
+            self._lose(newest)
+        self._positioned.set()
         self.connected = True
         log.info("hub connected", position=self._position)
         lock = asyncio.Lock()  # a connection does one thing at a time
@@ -148,10 +140,13 @@ class Hub:
             await asyncio.gather(pokes, return_exceptions=True)
 
     async def _read(self, connection: Any, lock: asyncio.Lock) -> None:
+        assert self._position is not None
         while True:
             async with lock:
                 rows = await connection.fetch("select * from ev.read($1, $2)", self._position, BATCH)
             for row in rows:
+                if row["pos"] != self._position + 1:  # positions are dense: what is missing was forgotten
+                    self._lose(row["pos"] - 1)
                 self._dispatch(row)
                 self._position = row["pos"]
             if rows:
@@ -173,9 +168,20 @@ class Hub:
             from_status=row["from_status"],
             to_status=row["to_status"],
             occurred_at=row["occurred_at"],
+            plant_id=row["plant_id"],
+            department_id=row["department_id"],
         )
         for listener in listeners:
-            listener.put(event, row["plant_id"])
+            listener.put(event)
+
+    def _lose(self, position: int) -> None:
+        """Go on from a position that does not follow: everybody has to read again."""
+        log.warning("events are missing", position=self._position, again_at=position)
+        self._position = position
+        event = Event(position, "", -1, "resync", (), None, None, datetime.now(UTC))
+        for listeners in self._listeners.values():
+            for listener in listeners:
+                listener.lose(event)
 
     async def _pass_pokes(self, connection: Any, lock: asyncio.Lock) -> None:
         """One NOTIFY for all commits of the last 50 ms."""

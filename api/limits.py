@@ -24,6 +24,8 @@ from api.errors import Rejected
 
 MOST_NESTING = 32
 """Levels of lists and objects in the variables; the deepest input of the schema has fewer than ten."""
+MOST_NESTED = 20_000
+"""Lists and objects in the variables: coercing them is work no timeout can interrupt."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,6 +128,7 @@ def root_fields(operation: OperationDefinitionNode, fragments: Mapping[str, Frag
 def check_variables(variables: Mapping[str, Any], limits: Limits) -> None:
     """Lists of bearable length, nesting that can be walked, and no text PostgreSQL cannot hold."""
     stack: list[tuple[Any, int]] = [(variables, 0)]
+    nested = 0
     while stack:
         value, depth = stack.pop()
         if isinstance(value, str):
@@ -136,5 +139,10 @@ def check_variables(variables: Mapping[str, Any], limits: Limits) -> None:
             raise too_complex("Entries of a list in the variables", len(value), limits.list_variable)
         if depth > MOST_NESTING:
             raise too_complex("Nesting of the variables", depth, MOST_NESTING)
+        nested += 1
+        if nested > MOST_NESTED:
+            raise Rejected.because(
+                "OPERATION_TOO_COMPLEX", f"At most {MOST_NESTED} lists and objects in the variables", limit=MOST_NESTED
+            )
         inner = value.values() if isinstance(value, Mapping) else value
         stack.extend((one, depth + 1) for one in inner if isinstance(one, str | list | dict))

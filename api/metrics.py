@@ -20,6 +20,11 @@ subscriptions = Gauge("unison_subscriptions", "Running subscriptions, over socke
 pool_connections = Gauge("unison_pool_connections", "Database connections by state (in_use, idle)", ["state"])
 hub_position = Gauge("unison_hub_position", "Position in the event log up to which the hub has dispatched")
 hub_lag_seconds = Gauge("unison_hub_lag_seconds", "Age of the newest event when the hub dispatched it")
+hub_waiting = Gauge("unison_hub_waiting_events", "Events that wait in the queues of all subscriptions")
+hub_deepest = Gauge("unison_hub_deepest_queue", "Events that wait in the fullest queue of a subscription")
+hub_coalesced = Counter("unison_hub_coalesced_events_total", "Events joined with a later one of the same object")
+hub_dropped = Counter("unison_hub_dropped_events_total", "Events dropped because a subscription's queue was full")
+hub_resyncs = Counter("unison_hub_resyncs_total", "Times a subscription was told to read everything again")
 relayed = Counter("unison_relayed_events_total", "Events the relay of this process has given a position")
 jobs = Counter(
     "unison_jobs_total",

@@ -96,6 +96,7 @@ class Settings(BaseSettings):
     worker_metrics_port: int | None = Field(default=None, ge=1, le=65535)
     pool_size: int = Field(default=10, ge=2, le=200)
     statement_timeout_ms: int = Field(default=10_000, ge=100)
+    event_retention_days: int = Field(default=7, ge=1, le=365)
 
     # Who may come in
     secret_key: str = Field(default="", repr=False)
@@ -128,6 +129,8 @@ class Settings(BaseSettings):
     minio_secret_key: str | None = Field(default=None, repr=False)
     minio_bucket: str = "unison-files"
     minio_secure: bool = False
+    minio_region: str = "us-east-1"
+    minio_public_url: HttpUrl | None = None
     sap_base_url: HttpUrl | None = None
     sap_username: str | None = None
     sap_password: str | None = Field(default=None, repr=False)

@@ -101,4 +101,6 @@ class StreamResponse(Response):
 
 
 def _next(answer: Answer) -> bytes:
-    return b"event: next\ndata: " + dumps(answer.payload) + b"\n\n"
+    """An event's cursor is the frame's id: a client that connects again sends it as `Last-Event-ID`."""
+    id = b"" if answer.cursor is None else b"id: " + answer.cursor.encode() + b"\n"
+    return b"event: next\n" + id + b"data: " + dumps(answer.payload) + b"\n\n"

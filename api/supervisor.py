@@ -17,7 +17,9 @@ from starlette.applications import Starlette
 from api.databases import Databases
 from api.drain import Drain
 from api.logs import log
+from api.objects import Objects
 from api.settings import Settings, SettingsError
+from db.embedded import EmbeddedError
 
 FAREWELL_SECONDS = 0.2
 CUT_SECONDS = 2
@@ -26,6 +28,7 @@ SHORTEST_PAUSE = 1.0
 LONGEST_PAUSE = 30.0
 HEALTHY_SECONDS = 60.0
 DATABASE_CHECK_SECONDS = 1.0
+OBJECTS_CHECK_SECONDS = 1.0
 
 logger = log("api.supervisor")
 
@@ -81,6 +84,7 @@ def listener(settings: Settings) -> socket.socket:
 async def serve(
     settings: Settings,
     found: Databases,
+    kept: Objects,
     listening: socket.socket,
     app: Starlette,
     *,
@@ -102,9 +106,12 @@ async def serve(
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, server.stop)
-    beside = [asyncio.create_task(_watch_database(found, server))]
+    beside = [
+        asyncio.create_task(_watch_database(found, server)),
+        asyncio.create_task(_keep_objects(kept)),
+    ]
     if worker:
-        beside.append(asyncio.create_task(_keep_worker(settings, found)))
+        beside.append(asyncio.create_task(_keep_worker(settings, found, kept)))
     try:
         await server.serve([listening])
     finally:
@@ -124,11 +131,24 @@ async def _watch_database(found: Databases, server: Server) -> None:
             return
 
 
-async def _keep_worker(settings: Settings, found: Databases) -> None:
+async def _keep_objects(kept: Objects) -> None:
+    """Start the embedded object storage again if it ends by itself: same folder, port and keys."""
+    while (server := kept.server) is not None:
+        await asyncio.sleep(OBJECTS_CHECK_SECONDS)
+        if not server.alive():
+            logger.error("the embedded object storage has ended; its log is s3.log in UNISON_HOME/objects")
+            try:
+                await asyncio.to_thread(server.start)
+            except EmbeddedError as error:
+                logger.error(str(error))
+
+
+async def _keep_worker(settings: Settings, found: Databases, kept: Objects) -> None:
     """Run the worker process, and run it again if it ends by itself."""
     environment = {
         **os.environ,
         "DATABASE_APP_URL": found.app_url,
+        **kept.environment(),
         "DATABASE_EVENTS_URL": found.events_url,
         "UNISON_HOME": str(settings.unison_home.resolve()),
         "SECRET_KEY": settings.secret_key,

@@ -150,7 +150,10 @@ class Socket:
                 await self._init(message.get("payload"))
             case "ping":
                 pong = {"type": "pong"} if message.get("payload") is None else {**message, "type": "pong"}
-                await self._send({name: pong[name] for name in ("type", "payload") if name in pong})
+                try:
+                    await self._send({name: pong[name] for name in ("type", "payload") if name in pong})
+                except TypeError:  # what can be read nests deeper than what can be written
+                    raise Close(4400, "The payload nests too deeply") from None
             case "pong":
                 pass
             case "subscribe":

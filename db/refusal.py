@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field, fields
+from datetime import datetime
 from typing import Any, ClassVar, TypeVar
 
 R = TypeVar("R", bound="Refused")
@@ -79,11 +80,21 @@ class InvalidTransition(Refused):
     allowed: list[str] = detail("States that can be reached from where it is.")
 
 
+@refusal("ARCHIVED", "It is archived: it is not used for anything new until it is brought back.")
+class Archived(Refused): ...
+
+
+@refusal("TIME_OUT_OF_RANGE", "The moment is outside the time this fact may be recorded for.")
+class TimeOutOfRange(Refused):
+    earliest: datetime | None = detail("Earliest moment that is accepted, if there is one.")
+    latest: datetime | None = detail("Latest moment that is accepted, if there is one.")
+
+
 @refusal("VALIDATION_FAILED", "A value is outside what is allowed.")
 class ValidationFailed(Refused):
     constraint: str = detail("The rule that was broken, for example `maxLength 255`.")
 
 
 COMMON: tuple[type[Refused], ...] = (
-    NotFound, NotPermitted, AlreadyExists, VersionConflict, InvalidTransition, ValidationFailed,
+    NotFound, NotPermitted, AlreadyExists, VersionConflict, InvalidTransition, Archived, TimeOutOfRange, ValidationFailed,
 )  # fmt: skip

@@ -22,6 +22,10 @@ _TYPES: dict[type[Refused], type] = {}
 def error_type(refused: type[Refused]) -> type:
     """The public type of a refusal."""
     if refused not in _TYPES:
+        if any(other.__name__ == refused.__name__ or other.code == refused.code for other in _TYPES):
+            raise TypeError(
+                f"{refused.__name__} ({refused.code}) is a refusal already: share it, or name this one differently"
+            )
         hints = typing.get_type_hints(refused)
         annotations: dict[str, Any] = {}
         members: dict[str, Any] = {}

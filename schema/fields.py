@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Annotated, Any, Literal, Optional, TypeVar
 
 import strawberry
-from sqlalchemy import ColumnElement, and_
+from sqlalchemy import ColumnElement, and_, func
 from strawberry import UNSET
 from strawberry.annotation import StrawberryAnnotation
 from strawberry.types.arguments import StrawberryArgument
@@ -20,7 +20,7 @@ from schema.listing import Listing
 from schema.loaders import count_of, first_where, page_of
 from schema.node import Node, argument, page_arguments
 from schema.permissions import AUTHENTICATED, PUBLIC, requires
-from schema.subscribe import Event, Subscription
+from schema.subscribe import MOST_INTERVAL_MS, Event, Subscription
 from schema.write import Mutation
 
 __all__ = ["AUTHENTICATED", "PUBLIC", "RootField", "events", "listing", "lookup", "mutation", "query"]
@@ -91,7 +91,7 @@ def lookup(node: type[N], *, description: str, deprecated: str | None = None, **
         annotations[public] = _key_type(declared.name, public, source) | None
         members[public] = strawberry.field(description=f"Its {public.replace('_', ' ')}", default=UNSET)
     made = type(name, (), {"__annotations__": annotations, "__module__": __name__, **members})
-    by_input = strawberry.input(made, one_of=True, description=f"Exactly one key of a {declared.name}")
+    by_input = strawberry.input(made, one_of=True, description=f"Which {declared.name}: exactly one of its keys")
 
     async def run(info: Any, by: Any) -> Any:
         async with info.context.read(declared.permission) as tx:
@@ -100,7 +100,7 @@ def lookup(node: type[N], *, description: str, deprecated: str | None = None, **
             public = next(name for name in keys if getattr(by, name) is not UNSET)
             return await first_where(tx, node, _key_is(keys[public], getattr(by, public)))
 
-    by = argument("by", by_input, f"Exactly one key of a {declared.name}")
+    by = argument("by", by_input, f"Which {declared.name}: exactly one of its keys")
     return _root("query", run, node, [by], declared.permission, description, deprecated, lookup=node, keys=keys)
 
 
@@ -118,13 +118,14 @@ def _key_type(name: str, public: str, source: Any) -> Any:
             **{part: strawberry.field(description=f"Its {part.replace('_', ' ')}") for part in source},
         },
     )
-    return strawberry.input(made, description=f"The {public.replace('_', ' ')} of a {name}")
+    return strawberry.input(made, description=f"Key of a row of type {name}: its {public.replace('_', ' ')}")
 
 
 def _key_is(source: Any, value: Any) -> ColumnElement[bool]:
     if isinstance(source, Mapping):
         return and_(*(column == getattr(value, part) for part, column in source.items()))
-    found: ColumnElement[bool] = source == value
+    whatever_the_case = source.key.endswith("_lower")  # a column of what another one says, in lower case
+    found: ColumnElement[bool] = source == (func.lower(value) if whatever_the_case else value)
     return found
 
 
@@ -173,17 +174,18 @@ def _arguments(function: F, hints: dict[str, Any]) -> list[StrawberryArgument]:
 
 def mutation(
     permission: str, payload: type, *, description: str, posts_fact: bool = False, access: Access = "write",
-    deprecated: str | None = None,
+    before: F | None = None, deprecated: str | None = None,
 ) -> Callable[[F], RootField]:  # fmt: skip
     """A mutation: a function of any of (tx, input, now, info) that returns the changed row, a dict of the payload's
-    fields, or a refusal to be committed. It is one transaction; a raised refusal rolls it back."""
+    fields, or a refusal to be committed. It is one transaction; a raised refusal rolls it back. `before(info, input)` does
+    what takes its time outside PostgreSQL, before the transaction begins; the function takes its answer as `prepared`."""
 
     def declare(function: F) -> RootField:
         hints = typing.get_type_hints(function)
         input_type = hints.get("input")
         if posts_fact and "idempotency_key" not in getattr(input_type, "__annotations__", {}):
             raise TypeError(f"{function.__name__} posts a fact: its input has `idempotency_key: str`")
-        run = Mutation(function, payload, permission or None, access)
+        run = Mutation(function, payload, permission or None, access, before)
         arguments = [argument("input", input_type, "What to do")] if input_type else []
         return _root(
             "mutation", run, payload | None, arguments, permission, description, deprecated, posts_fact=posts_fact
@@ -193,9 +195,23 @@ def mutation(
 
 
 def events(node: type[N], of: Listing, *, description: str, deprecated: str | None = None) -> RootField:
-    """A subscription to what happens to objects of a type: `xEvents(where)`."""
+    """A subscription to what happens to objects of a type: `xEvents(where, after, minIntervalMs, snapshot)`."""
     declared = node.__declared__
-    where = argument("where", of.where_input | None, "Only events of objects that meet these conditions")
+    arguments = [
+        argument("where", of.where_input | None, "Only events of objects that meet these conditions"),
+        argument("after", str | None, "Cursor of the last event seen: go on after it, missing and repeating nothing"),
+        argument(
+            "min_interval_ms",
+            int | None,
+            f"At most one event per object in this many milliseconds, up to {MOST_INTERVAL_MS}: "
+            "the object as it is then, with all fields that changed",
+        ),
+        argument(
+            "snapshot",
+            bool | None,
+            "Begin with the objects as they are now, as events of type SNAPSHOT; a cursor in `after` goes first",
+        ),
+    ]
     return _root(
-        "subscription", Subscription(node, of), Event[node], [where], declared.permission, description, deprecated, topic=declared.name  # type: ignore[valid-type]
+        "subscription", Subscription(node, of), Event[node], arguments, declared.permission, description, deprecated, topic=declared.name  # type: ignore[valid-type]
     )  # fmt: skip

@@ -9,8 +9,8 @@ from typing import Any
 
 import strawberry
 from sqlalchemy import Boolean as SqlBoolean
-from sqlalchemy import ColumnElement, Date, Integer, Numeric, String, cast, false, func
-from sqlalchemy.dialects.postgresql import TIMESTAMP
+from sqlalchemy import ColumnElement, Date, Integer, Numeric, String, any_, cast, false, func, literal
+from sqlalchemy.dialects.postgresql import ARRAY, TIMESTAMP
 from strawberry import UNSET
 
 from db.base import EnumText
@@ -20,9 +20,15 @@ from schema.ids import key
 
 MOST_VALUES = 1_000
 
+
+def _one_of(column: Any, values: list[Any]) -> ColumnElement[bool]:
+    """One parameter however many values: a statement takes only so many."""
+    return column == any_(literal(values, ARRAY(column.type))) if values else false()
+
+
 _OPERATORS: dict[str, tuple[str, Callable[[Any, Any], ColumnElement[bool]]]] = {
-    "eq": ("Equal to", lambda c, v: c.is_(None) if v is None else c == v),
-    "in": ("One of at most 1,000 values; an empty list matches nothing", lambda c, v: c.in_(v) if v else false()),
+    "eq": ("Equal to; null: has no value", lambda c, v: c.is_(None) if v is None else c == v),
+    "in": ("One of at most 1,000 values; an empty list matches nothing", _one_of),
     "gte": ("At least", lambda c, v: c >= v),
     "gt": ("More than", lambda c, v: c > v),
     "lte": ("At most", lambda c, v: c <= v),
@@ -63,7 +69,7 @@ BooleanFilter = _filter("BooleanFilter", bool, ("eq",), "a yes or no")
 @cache
 def _enum_filter(enum_class: type[Enum]) -> type:
     name = enum_name(enum_class)
-    return _filter(f"{name}Filter", enum_class, _EQUALITY, f"a {name}")
+    return _filter(f"{name}Filter", enum_class, _EQUALITY, f"the enum {name}")
 
 
 _BY_COLUMN_TYPE: tuple[tuple[type, type], ...] = (

@@ -91,7 +91,7 @@ async def _snapshot(tx: WriteTx, value: Any) -> Any:
 
 
 async def restored(tx: WriteTx, node: type[Node], stored: Any) -> Any:
-    """Objects as they stood when the receipt was written."""
+    """Objects as they stood when the receipt was written; null for one the caller may not see any more."""
     if stored is None:
         return None
     if isinstance(stored, list):
@@ -99,10 +99,13 @@ async def restored(tx: WriteTx, node: type[Node], stored: Any) -> Any:
     declared = node.__declared__
     name = declared.table.__table__.fullname  # type: ignore[attr-defined]
     names = ", ".join(c.property.columns[0].name for c in declared.columns.values())
-    statement = text(f"select {names} from jsonb_populate_record(null::{name}, :stored)")
+    statement = text(
+        f"select {names} from jsonb_populate_record(null::{name}, :stored)"
+        f" where exists (select from {name} t where t.organization_id = :org and t.id = :id)"
+    )
     typed = statement.bindparams(bindparam("stored", type_=JSONB)).columns(
         *(c.expression for c in declared.columns.values())
     )
-    row = await tx.first(typed, {"stored": stored})
-    assert row is not None
-    return node.of(dict(zip(declared.columns, row, strict=True)))
+    await tx.use_scope(tx.actor.read_scope(declared.permission))
+    row = await tx.first(typed, {"stored": stored, "org": tx.org, "id": stored["id"]})
+    return None if row is None else node.of(dict(zip(declared.columns, row, strict=True)))

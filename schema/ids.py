@@ -31,7 +31,7 @@ def key(type_name: str, id: str, argument: str = "id") -> int:
     """The key in an id of the named type, or BAD_USER_INPUT."""
     found, number = decode(id, argument)
     if found != type_name:
-        raise bad_input(f"Not the id of a {type_name}", argument)
+        raise bad_input(f"Not an id of the type {type_name}", argument)
     return number
 
 

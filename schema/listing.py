@@ -74,7 +74,7 @@ class Listing:
             setattr(made, member, field)
         return strawberry.input(
             made,
-            description=f"Conditions on a {self.name}; all given ones hold. At most {MOST_PREDICATES}, {MOST_DEPTH} deep",
+            description=f"Conditions on rows of type {self.name}; all given ones hold. At most {MOST_PREDICATES}, {MOST_DEPTH} deep",
         )
 
     @cached_property
@@ -121,6 +121,8 @@ class Listing:
             made = conditions(column, self._ref(public), given, f"{path}.{public}")
             budget[0] -= max(len(made), 1)
             clauses += made
+        if depth and not clauses:
+            budget[0] -= 1  # one that only holds others is not free
         if budget[0] < 0:
             raise bad_input(f"At most {MOST_PREDICATES} conditions", path)
         for public, join in (("and", and_), ("or", or_), ("not", None)):

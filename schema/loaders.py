@@ -129,6 +129,29 @@ async def count_of(tx: ReadTx, node: type[Node], page: Page) -> int:
     return int(await tx.scalar(select(func.count()).select_from(inner.subquery())))
 
 
+async def found_where(
+    tx: ReadTx, node: type[Node], keys: Sequence[int], condition: ColumnElement[bool] | None
+) -> dict[int, Any]:
+    """Those of some objects that meet a condition, by key."""
+    declared = node.__declared__
+    table = declared.table
+    statement = selection(declared).where(table.organization_id == tx.org, table.id.in_(keys))
+    rows = await tx.rows(statement if condition is None else statement.where(condition))
+    return {row.id: node.of(_values(declared, row)) for row in rows}
+
+
+async def after_key(
+    tx: ReadTx, node: type[Node], key: int, condition: ColumnElement[bool] | None, most: int
+) -> dict[int, Any]:
+    """The objects that follow a key, in the order of keys."""
+    declared = node.__declared__
+    table = declared.table
+    statement = selection(declared).where(table.organization_id == tx.org, table.id > key)
+    statement = statement if condition is None else statement.where(condition)
+    rows = await tx.rows(statement.order_by(table.id).limit(most))
+    return {row.id: node.of(_values(declared, row)) for row in rows}
+
+
 async def first_where(tx: ReadTx, node: type[Node], condition: ColumnElement[bool]) -> Any:
     """The object that meets a condition on a unique key."""
     declared = node.__declared__

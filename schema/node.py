@@ -78,6 +78,7 @@ class ToMany(Source):
 class Computed(Source):
     function: Callable[..., Any]
     sources: tuple[Any, ...]
+    in_context: bool = False
 
     def columns(self) -> dict[str, Any]:
         return {source.key: source for source in self.sources}
@@ -92,6 +93,11 @@ class Declared:
     permission: str | None
     columns: dict[str, Any]
     """Every column any field of the type needs, by name; always with `id`."""
+
+    @property
+    def divided(self) -> bool:
+        """Do its rows belong to departments."""
+        return "department_id" in self.table.__table__.columns
 
     def add(self, fields: list[StrawberryField]) -> None:
         for field in fields:
@@ -111,7 +117,8 @@ class SourceField(StrawberryField):
 
     @property
     def is_basic_field(self) -> bool:
-        return isinstance(self.source, Column | Computed) and not self.extensions
+        in_context = isinstance(self.source, Computed) and self.source.in_context
+        return isinstance(self.source, Column | Computed) and not in_context and not self.extensions
 
     @property
     def is_async(self) -> bool:
@@ -122,7 +129,8 @@ class SourceField(StrawberryField):
         if isinstance(declared, Column):
             return source._row[declared.column.key]
         if isinstance(declared, Computed):
-            return declared.function(*(source._row[s.key] for s in declared.sources))
+            known = (info.context,) if declared.in_context else ()
+            return declared.function(*known, *(source._row[s.key] for s in declared.sources))
         if isinstance(declared, ToOne):
             key = source._row[declared.key.key]
             return None if key is None else info.context.loaders.one(target(self)).load(key)
@@ -168,11 +176,12 @@ def computed(
     function: Callable[..., Any],
     *sources: Any,
     description: str,
+    in_context: bool = False,
     permission: str | None = None,
     deprecated: str | None = None,
 ) -> Any:
-    """A pure function of columns of the row."""
-    return _declared_field(Computed(function, sources), description, permission, deprecated)
+    """A pure function of columns of the row; `in_context`, of the operation's context before them."""
+    return _declared_field(Computed(function, sources, in_context), description, permission, deprecated)
 
 
 def to_one(key: Any, *, description: str, permission: str | None = None, deprecated: str | None = None) -> Any:
@@ -201,11 +210,15 @@ def argument(
     )
 
 
+def _told(listing: Listing) -> str:
+    return ", then ".join(f"{name[1:]} descending" if name.startswith("-") else name for name in listing.default)
+
+
 def page_arguments(listing: Listing) -> list[StrawberryArgument]:
     where, order = listing.where_input, listing.order_input
     return [
         argument("where", where | None, "Conditions the rows must meet"),
-        argument("order_by", list[order] | None, f"Order of the rows; default {', '.join(listing.default)}"),  # type: ignore[valid-type]
+        argument("order_by", list[order] | None, f"Order of the rows; {_told(listing)} unless stated"),  # type: ignore[valid-type]
         argument("first", int | None, "Size of the page from its start, 1 to 200; 50 unless stated"),
         argument("after", str | None, "Cursor: only rows after it"),
         argument("last", int | None, "Size of the page from its end, 1 to 200"),

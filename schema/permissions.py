@@ -116,9 +116,12 @@ def _walk(
 
 def _declared(parent: GraphQLObjectType | GraphQLInterfaceType, name: str, definition: Any) -> Iterator[Need]:
     type_definition = parent.extensions.get("strawberry-definition")
-    declared = getattr(getattr(type_definition, "origin", None), "__declared__", None)
-    if declared is not None and declared.permission is not None and name != "__typename":
-        yield Need(declared.permission, f"{parent.name}.{name}")
+    if type_definition is not None and name != "__typename":
+        # A list is as readable as what it lists: a count or a cursor tells of rows as well.
+        for published in (type_definition.origin, *type_definition.type_var_map.values()):
+            declared = getattr(published, "__declared__", None)
+            if declared is not None and declared.permission is not None:
+                yield Need(declared.permission, f"{parent.name}.{name}")
     field = definition.extensions.get("strawberry-definition")
     permission = field.metadata.get("permission") if field is not None else None
     if permission is not None:

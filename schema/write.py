@@ -30,20 +30,29 @@ class Mutation:
     """Runs a use case for a root field."""
 
     def __init__(
-        self, function: Callable[..., Any], payload: type[Payload], permission: str | None, access: Access
-    ) -> None:
+        self, function: Callable[..., Any], payload: type[Payload], permission: str | None, access: Access,
+        before: Callable[..., Any] | None = None,
+    ) -> None:  # fmt: skip
         self.function = function
         self.payload = payload
         self.permission = None if permission == "authenticated" else permission
         self.access = access
+        self.before = before
         self._takes = set(inspect.signature(function).parameters)
-        if unknown := self._takes - {"tx", "input", "now", "info"}:
+        if unknown := self._takes - {"tx", "input", "now", "info", *(["prepared"] if before else [])}:
             raise TypeError(f"{function.__name__} asks for {unknown}; there is tx, input, now, info")
 
     async def __call__(self, info: Info, input: Any = None) -> Payload:
+        prepared = None
+        if self.before is not None:
+            try:
+                prepared = await self.before(info, input)
+            except Refused as refused:
+                return refused_as(self.payload, refused)
+            await info.context.renew()
         for attempt in range(1, ATTEMPTS + 1):
             try:
-                return await self._once(info, input)
+                return await self._once(info, input, prepared)
             except Refused as refused:
                 return refused_as(self.payload, refused)
             except DBAPIError as error:
@@ -54,7 +63,7 @@ class Mutation:
                 await asyncio.sleep(random.uniform(0.01, 0.05) * 2**attempt)
         raise AssertionError("unreachable")
 
-    async def _once(self, info: Info, input: Any) -> Payload:
+    async def _once(self, info: Info, input: Any, prepared: Any = None) -> Payload:
         context = info.context
         header = context.idempotency_key if hasattr(input, "idempotency_key") else None
         key = checked_key(getattr(input, "idempotency_key", None), header)
@@ -63,7 +72,7 @@ class Mutation:
             if key is not None and (stored := await first_answer(tx, field, key, hash)) is not None:
                 context.extensions["idempotency"] = {"replayed": True}
                 return await self._replayed(tx, stored)
-            given = {"tx": tx, "input": input, "now": datetime.now(UTC), "info": info}
+            given = {"tx": tx, "input": input, "now": datetime.now(UTC), "info": info, "prepared": prepared}
             outcome = await self.function(**{name: given[name] for name in self._takes})
             await tx.flush()
             if isinstance(outcome, Refused):

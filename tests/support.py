@@ -51,6 +51,12 @@ class Tenant:
             actor = replace(actor, readable=ids, writable=ids, deletable=ids, permissions=dict.fromkeys(held, scope))
         return actor
 
+    def in_department(self, role: str = ADMIN, *, number: int = 0) -> Actor:
+        """The user of a role in one department, with access to that department's plant alone."""
+        actor = self.actor(role, plants=[self.plants[number]])
+        scope = Scope.of_department(self.plants[number], self.departments[number])
+        return replace(actor, permissions=dict.fromkeys(actor.permissions, scope))
+
 
 async def new_tenant(admin: asyncpg.Connection) -> Tenant:
     """Rows are written as superuser: a test's arrangement; what the test asks runs as the application role."""
@@ -118,6 +124,8 @@ class House:
         self.database = database
         self.hub = hub or NoHub()
         self.tokens = tokens or NoTokens()
+        self.storage: Any = None
+        self.cache: Any = None
 
     async def ask(
         self, actor: Actor, document: str, variables: dict[str, Any] | None = None, *, key: str | None = None
@@ -126,7 +134,9 @@ class House:
         parsed = parse(document)
         operation = next(d for d in parsed.definitions if isinstance(d, OperationDefinitionNode))
         check(needs(self.schema._schema, parsed, operation), actor)
-        context = Context(actor, self.database, self.hub, self.tokens, idempotency_key=key)
+        context = Context(
+            actor, self.database, self.hub, self.tokens, storage=self.storage, cache=self.cache, idempotency_key=key
+        )
         try:
             return await self.schema.execute(document, variable_values=variables, context_value=context)  # type: ignore[return-value]
         finally:

@@ -1,4 +1,4 @@
-"""The worker process: the relay of the event log, the consumers of the queues, and the schedules."""
+"""The worker process: the relay of the event log, the consumers of the queues, the schedules, and upkeep."""
 
 from __future__ import annotations
 
@@ -13,18 +13,22 @@ import asyncpg
 from prometheus_client import start_http_server
 
 from api import logs, metrics, tracing
+from api.objects import known_objects
 from api.settings import Settings, SettingsError
 from db.queue import Queue
 from db.roles import app_url, events_url
 from db.session import Database
 from modules import MODULES
+from modules.platform.public import FileStorage
 from schema.build import permissions
 from schema.registry import Module, register
+from worker import files
 from worker.calls import connect_pool
 from worker.consumer import LOST, SLOTS, Consumer
 from worker.relay import Relay
 from worker.schedules import Scheduler
 
+CACHE_SECONDS = 300.0
 PARENT_SECONDS = 2.0
 DEPTH_SECONDS = 15.0
 STATEMENT_TIMEOUT_MS = 60_000
@@ -51,7 +55,7 @@ async def run(settings: Settings, *, supervised: bool = False, modules: Sequence
     schedules = {code: schedule for module in modules for code, schedule in module.schedules.items()}
     rights = list(permissions(modules))
     pool = await connect_pool(events)
-    parts: list[Part] = [Relay(events), Scheduler(events, schedules)]
+    parts: list[Part] = [Relay(events), Scheduler(events, schedules, event_days=settings.event_retention_days)]
     parts += [Consumer(queue, database, pool, handlers, rights) for queue in Queue]
 
     def stop() -> None:
@@ -63,7 +67,11 @@ async def run(settings: Settings, *, supervised: bool = False, modules: Sequence
         loop.add_signal_handler(number, stop)
     if settings.worker_metrics_port is not None:
         start_http_server(settings.worker_metrics_port, addr=settings.host)
-    beside = [asyncio.create_task(watch_depths(pool))]
+    beside = [asyncio.create_task(watch_depths(pool)), asyncio.create_task(forget_cached(pool))]
+    if (where := known_objects(settings)) is not None:
+        beside.append(asyncio.create_task(files.keep_clean(events, FileStorage(where))))
+    else:
+        logger.warning("no object storage is set up: files are not cleaned")
     if supervised:
         beside.append(asyncio.create_task(_stop_without(os.getppid(), stop)))
     logger.info("worker started")
@@ -108,6 +116,16 @@ async def watch_depths(pool: asyncpg.Pool[Any]) -> None:
         except LOST as error:
             logger.warning("queues not measured", error=type(error).__name__)
         await asyncio.sleep(DEPTH_SECONDS)
+
+
+async def forget_cached(pool: asyncpg.Pool[Any]) -> None:
+    """Have the cache forget what has expired."""
+    while True:
+        try:
+            await pool.fetchval("select ev.forget_cached()")
+        except LOST as error:
+            logger.warning("the cache was not cleaned", error=type(error).__name__)
+        await asyncio.sleep(CACHE_SECONDS)
 
 
 async def _stop_without(parent: int, stop: Any) -> None:

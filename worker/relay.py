@@ -22,7 +22,8 @@ STATEMENT_SECONDS = 30
 LEADER = 0x72656C6179  # key of the advisory lock
 POKE = "ev_poke"
 
-LOST = (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError)
+# InternalClientError: what the driver makes of a server that stops between two messages
+LOST = (asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError, OSError, TimeoutError)
 
 logger = log("worker.relay")
 

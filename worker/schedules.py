@@ -33,8 +33,9 @@ class Scheduler:
     """Runs until it is stopped. The lock chooses who looks; what is due is fired by comparing and setting the time of the
     next run, so that even two who look at once fire once."""
 
-    def __init__(self, url: str, schedules: Mapping[str, Schedule]) -> None:
+    def __init__(self, url: str, schedules: Mapping[str, Schedule], *, event_days: int = 7) -> None:
         self._url = url
+        self._event_days = event_days
         self._schedules = schedules
         self._stopping = asyncio.Event()
         self.leading = asyncio.Event()
@@ -127,7 +128,7 @@ class Scheduler:
             due = await connection.fetchval("select ev.due_upkeep($1, $2)", code, cron)
             if due <= now:
                 error = await connection.fetchval(
-                    "select ev.run_upkeep($1, $2, $3)", code, due, following(cron, "UTC", now)
+                    "select ev.run_upkeep($1, $2, $3, $4)", code, due, following(cron, "UTC", now), self._event_days
                 )
                 if error not in (None, "elsewhere"):
                     logger.error("upkeep failed", upkeep=code, error=error)

@@ -35,20 +35,20 @@ declare
     after jsonb := case when tg_op <> 'DELETE' then to_jsonb(new) end;
     row jsonb := coalesce(after, before);
     changed text[] := app.changed_fields(coalesce(before, '{}'), coalesce(after, '{}'));
+    plant bigint := (row ->> case when tg_argv[0] = 'Plant' then 'id' else 'plant_id' end)::bigint; -- a plant is its own
 begin
     if tg_op = 'UPDATE' and changed = '{}' then
         return null;
     end if;
     insert into app.audit_logs (organization_id, plant_id, entity_type, entity_id, action, before, after, changed_fields,
                                 actor_user_id, actor_app_id, request_id)
-    values ((row ->> 'organization_id')::integer, (row ->> 'plant_id')::bigint, tg_argv[0], (row ->> 'id')::bigint,
+    values ((row ->> 'organization_id')::integer, plant, tg_argv[0], (row ->> 'id')::bigint,
             lower(tg_op), before, after, changed,
             nullif(current_setting('app.user_id', true), '')::bigint,
             nullif(current_setting('app.app_id', true), '')::bigint,
             nullif(current_setting('app.request_id', true), ''));
-    perform app.announce((row ->> 'organization_id')::integer,
-                         case when tg_argv[0] = 'Plant' then (row ->> 'id')::bigint else (row ->> 'plant_id')::bigint end,
-                         (row ->> 'department_id')::bigint, tg_argv[0], (row ->> 'id')::bigint, lower(tg_op), changed,
+    perform app.announce((row ->> 'organization_id')::integer, plant, (row ->> 'department_id')::bigint,
+                         tg_argv[0], (row ->> 'id')::bigint, lower(tg_op), changed,
                          before ->> 'status', after ->> 'status');
     return null;
 end $$;

@@ -301,4 +301,5 @@ revoke execute on function app.announce_jobs(), app.enqueue(text, text, jsonb[],
 grant execute on function app.enqueue(text, text, jsonb[], text, double precision),
     app.jobs_done(text, bigint[], integer[], bigint[]), app.job_progress(bigint, integer), app.job_retry(bigint),
     app.job_discard(bigint), app.forget_jobs(timestamptz) to unison_app;
-grant execute on all functions in schema ev to unison_events;
+grant execute on function ev.take_jobs, ev.hold_jobs, ev.release_jobs, ev.job_started, ev.job_failed, ev.queue_depths
+    to unison_events;

@@ -83,8 +83,8 @@ begin
     return (select s.next_run_at from ev.schedules s where s.code = p_code);
 end $$;
 
--- ev.run_upkeep(code, due, next): do it and name the next time, unless somebody else did. An error is kept and shown.
-create or replace function ev.run_upkeep(p_code text, p_due timestamptz, p_next timestamptz) returns text
+-- ev.run_upkeep(code, due, next, event days): do it and name the next time, unless somebody else did. An error is kept and shown.
+create or replace function ev.run_upkeep(p_code text, p_due timestamptz, p_next timestamptz, p_event_days integer) returns text
 language plpgsql security definer set search_path = pg_catalog as $$
 declare
     v_error text;
@@ -96,7 +96,7 @@ begin
     end if;
     begin
         case p_code
-            when 'upkeep' then perform ev.upkeep();
+            when 'upkeep' then perform ev.upkeep(p_event_days);
             when 'queue_upkeep' then perform ev.queue_upkeep();
         end case;
     exception when others then
@@ -115,4 +115,5 @@ begin
 end $$;
 
 revoke all on all functions in schema ev from public;
-grant execute on all functions in schema ev to unison_events;
+grant execute on function ev.schedule_targets, ev.set_schedule, ev.all_schedules, ev.stop_schedule, ev.fire_schedule,
+    ev.due_upkeep, ev.run_upkeep, ev.upkeep_state to unison_events;

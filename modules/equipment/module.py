@@ -14,7 +14,6 @@ from schema.registry import Module, Permission
 
 from . import demo, graph, types
 from .meters.rules import ReadingNotMonotonic
-from .status.rules import Archived, TimeOutOfRange
 from .status.service import LATE_TOLERANCE
 
 MODULE = Module(
@@ -40,7 +39,7 @@ MODULE = Module(
             "Record and void meter readings", roles={PLANT_MANAGER, MAINTENANCE_TECHNICIAN, INTEGRATION}
         ),
     },
-    refusals=[Archived, TimeOutOfRange, ReadingNotMonotonic],
+    refusals=[ReadingNotMonotonic],
     settings=[LATE_TOLERANCE],
     extends={Plant: types.PlantEquipment, Department: types.DepartmentEquipment},
     demo=demo.make,

@@ -5,7 +5,7 @@ from .lists import MACHINES, METERS, REASON_CODES, STATUS_PERIODS
 from .meters.rules import MeterKind, ReadingKind
 from .meters.service import record as record_meter_reading
 from .reasons.rules import ReasonCategory
-from .status.rules import Archived, MachineStatus, TimeOutOfRange
+from .status.rules import MachineStatus
 from .status.service import record as record_status
 from .status.utilization import Times, of_machines
 from .types import Machine, Meter, MeterReading, ReasonCode, StatusPeriod
@@ -15,7 +15,6 @@ __all__ = [
     "METERS",
     "REASON_CODES",
     "STATUS_PERIODS",
-    "Archived",
     "Machine",
     "MachineStatus",
     "Meter",
@@ -25,7 +24,6 @@ __all__ = [
     "ReasonCategory",
     "ReasonCode",
     "StatusPeriod",
-    "TimeOutOfRange",
     "Times",
     "of_machines",
     "record_meter_reading",

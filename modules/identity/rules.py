@@ -44,12 +44,8 @@ class LastAdministrator(Refused): ...
 class SystemRole(Refused): ...
 
 
-@refusal("ARCHIVED", "The object is archived; unarchive it first.")
-class Archived(Refused): ...
-
-
 REFUSALS: tuple[type[Refused], ...] = (
-    NotSignedIn, SignInLocked, WrongPassword, ResetTokenInvalid, ExceedsOwnRights, LastAdministrator, SystemRole, Archived,
+    NotSignedIn, SignInLocked, WrongPassword, ResetTokenInvalid, ExceedsOwnRights, LastAdministrator, SystemRole,
 )  # fmt: skip
 
 # --- grants and what they add up to --------------------------------------------------------------------------------------

@@ -1,1 +1,1 @@
-"""What every module stands on: the audit trail, document numbers, settings."""
+"""What every module stands on: the audit trail, document numbers, settings, files."""

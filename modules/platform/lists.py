@@ -3,7 +3,8 @@
 import dataclasses
 from typing import Any
 
-from sqlalchemy import ColumnElement, false, tuple_
+from sqlalchemy import BigInteger, ColumnElement, Text, false, func, literal, select, tuple_
+from sqlalchemy.dialects.postgresql import ARRAY
 from strawberry import UNSET
 
 from schema.enums import public_enum
@@ -48,7 +49,11 @@ def _entity(given: Any, argument: str) -> list[ColumnElement[bool]]:
         if given.in_ is None or len(given.in_) > MOST_VALUES:
             raise bad_input(f"A list of at most {MOST_VALUES} ids", argument)
         wanted = [decode(id, argument) for id in given.in_]
-        clauses.append(columns.in_(wanted) if wanted else false())
+        names, keys = (
+            literal([name for name, _ in wanted], ARRAY(Text)),
+            literal([k for _, k in wanted], ARRAY(BigInteger)),
+        )
+        clauses.append(columns.in_(select(func.unnest(names), func.unnest(keys))) if wanted else false())
     return clauses
 
 

@@ -1,7 +1,8 @@
 """What other modules may use of platform."""
 
+from .files.storage import S3, FileStorage
 from .numbering.service import next_number
 from .rules import DocumentType, SettingKey, SettingType
 from .settings.service import get_setting
 
-__all__ = ["DocumentType", "SettingKey", "SettingType", "get_setting", "next_number"]
+__all__ = ["S3", "DocumentType", "FileStorage", "SettingKey", "SettingType", "get_setting", "next_number"]

@@ -8,7 +8,7 @@ from schema.registry import Module, Permission
 
 from . import demo, extensions, graph, settings, types
 from .labor.rules import OutOfSequence
-from .logs.rules import AlreadyReversed, EventTimeOutOfRange
+from .logs.rules import AlreadyReversed
 from .operations.rules import InsufficientWip, OverCompletion, ReversalBlocked
 from .orders.rules import AlreadyReported, Incomplete, NotEditable, WorkStillRunning
 from .routings.rules import RoutingNotActive, RoutingNotDraft
@@ -57,7 +57,6 @@ MODULE = Module(
         InsufficientWip,
         OverCompletion,
         OutOfSequence,
-        EventTimeOutOfRange,
         AlreadyReversed,
         ReversalBlocked,
     ],

@@ -7,9 +7,8 @@ from typing import Final
 
 from sqlalchemy import select
 
-from db.refusal import NotFound, NotPermitted, ValidationFailed
+from db.refusal import Archived, NotFound, NotPermitted, ValidationFailed
 from db.session import WriteTx
-from modules.equipment.public import Archived
 from modules.equipment.public import tables as equipment
 from modules.identity.public import tables as identity
 from modules.projects.public import FINISHED

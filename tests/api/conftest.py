@@ -106,9 +106,9 @@ async def live(urls: Urls, database: Database) -> AsyncIterator[Live]:
         yield live
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 async def relay(urls: Urls) -> AsyncIterator[None]:
-    """The worker's part: give committed events their position."""
+    """The worker's part: give committed events their position. It leads, so it ends before others want to."""
     relay = Relay(urls.events)
     task = asyncio.create_task(relay.run())
     yield

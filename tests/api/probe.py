@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from contextlib import aclosing
 from types import SimpleNamespace
 from typing import Annotated, Any
 
@@ -105,9 +106,10 @@ async def _fails(info: Info) -> AsyncIterator[int]:
 
 
 async def _things(info: Info) -> AsyncIterator[int]:
-    async for event in info.context.hub.listen(info.context.actor, "Probe", "probe.read"):
-        Record.actors.append(info.context.actor)
-        yield -1 if event.resync_required else event.entity_id
+    async with aclosing(info.context.hub.listen(info.context.actor, "Probe", "probe.read")) as events:
+        async for event in events:
+            Record.actors.append(info.context.actor)
+            yield -1 if event.resync_required else event.entity_id
 
 
 async def _touch(info: Info) -> int | None:

@@ -212,3 +212,26 @@ async def test_an_app_calls_with_its_key(live: Live, tenant: Tenant, admin: asyn
     assert (await live.post("{ whoami }", token=secret[:-1] + "_")).status_code == 401
     await admin.execute("update app.app_keys set revoked_at = now() where id = $1 and organization_id = $2", key, org)
     await until_status(live, secret, WHOAMI, {"UNAUTHENTICATED"})
+
+
+async def test_guesses_at_one_account_leave_connections_for_others(
+    urls: Urls, database: Database, tenant: Tenant, admin: asyncpg.Connection
+) -> None:
+    """Guesses queue at the account's row; they must not queue with every connection in hand."""
+    guess = "mutation($i: SessionCreateInput!) { sessionCreate(input: $i) { errors { code } } }"
+    given = {"organization": tenant.code, "email": f"admin@{tenant.code}.example", "password": "not this one"}
+    async with serving(urls, database, pool_size=3) as live:
+        token = await live.token(tenant)
+        await live.post(guess, variables={"i": given})
+        holding = await asyncpg.connect(urls.admin)
+        try:
+            async with holding.transaction():
+                await holding.execute("select * from auth.sign_in_attempts for update")
+                guesses = [asyncio.create_task(live.post(guess, variables={"i": given})) for _ in range(6)]
+                await asyncio.sleep(0.5)
+                answers = [await live.post(WHOAMI, token=token) for _ in range(3)]
+            assert [a.status_code for a in answers] == [200] * 3
+            codes = [(await g).json()["data"]["sessionCreate"]["errors"][0]["code"] for g in guesses]
+            assert set(codes) <= {"NOT_SIGNED_IN", "SIGN_IN_LOCKED"}
+        finally:
+            await holding.close()

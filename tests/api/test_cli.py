@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import hashlib
 import json
 import os
 import re
@@ -186,8 +187,45 @@ def test_doctor_finds_it_well(home: Home, serving: Serving) -> None:
         "pg_trgm missing",
         "connects as unison_app",
         "its relay is connected",
+        "bucket unison-files: answers",
     ):
         assert word in done.stdout
+
+
+def storage_of(serving: Serving) -> psutil.Process | None:
+    for child in serving.children():
+        with contextlib.suppress(psutil.Error):
+            if "s3" in child.cmdline() and child.status() != psutil.STATUS_ZOMBIE:
+                return child
+    return None
+
+
+def test_files_go_up_and_come_down(home: Home, serving: Serving, token: str) -> None:
+    body = b"%PDF-1.7 " + bytes(5_000)
+    create = f"""mutation {{ uploadCreate(input: {{filename: "a.pdf", size: "{len(body)}", contentType: "application/pdf",
+      sha256: "{hashlib.sha256(body).hexdigest()}"}}) {{ file {{ id }} upload {{ url }} errors {{ code }} }} }}"""
+    headers = {"authorization": f"Bearer {token.strip()}"}
+    made = ask(serving, create, **headers)["data"]["uploadCreate"]
+    assert httpx.put(made["upload"]["url"], content=body).status_code == 200
+    complete = f"""mutation {{ uploadComplete(input: {{id: "{made["file"]["id"]}"}}) {{
+      file {{ status download {{ url }} }} errors {{ code }} }} }}"""
+    file = ask(serving, complete, **headers)["data"]["uploadComplete"]["file"]
+    assert httpx.get(file["download"]["url"]).content == body
+    keys = home.folder / "objects" / "keys.json"
+    assert keys.stat().st_mode & 0o077 == 0
+    storage = storage_of(serving)
+    assert storage is not None
+    assert json.loads(keys.read_text())[1] not in " ".join(storage.cmdline())
+
+
+def test_object_storage_that_ends_is_started_again(serving: Serving) -> None:
+    first = storage_of(serving)
+    assert first is not None
+    first.kill()
+    ready = serving.url.replace("/graphql", "/readyz")
+    second = eventually(lambda: (p := storage_of(serving)) and p.pid != first.pid and p)
+    assert second
+    eventually(lambda: httpx.get(ready, timeout=10).json()["checks"]["files"])
 
 
 def test_a_second_one_over_the_same_home_is_refused(home: Home, serving: Serving) -> None:
@@ -244,6 +282,10 @@ def test_back_to_nothing_and_forward(home: Home, serving: Serving) -> None:
         serving.stop()
     down = home.run("migrate", "--down", "base")
     assert (down.returncode, down.stdout.split()[-1]) == (0, "empty"), down.stderr
+    early = home.run("token", "admin@acme.example")
+    assert (early.returncode, early.stdout) == (1, "")
+    assert "run `unison migrate`" in early.stderr
+    assert "Traceback" not in early.stderr
     up = home.run("migrate")
     assert (up.returncode, up.stdout.split()[0]) == (0, "empty"), up.stderr
 

@@ -6,12 +6,13 @@ import asyncio
 import itertools
 from collections.abc import AsyncIterator
 from contextlib import aclosing, asynccontextmanager
+from dataclasses import replace
 
 import asyncpg
 import pytest
 
 from api.hub import Hub
-from db.actor import Actor
+from db.actor import Actor, Scope
 from schema.context import Event
 from tests.api.conftest import Live
 from tests.api.test_sockets import initialised, receive, subscribe
@@ -35,13 +36,16 @@ async def running(urls: Urls, **kwargs: int) -> AsyncIterator[Hub]:
         await hub.stop()
 
 
-async def happen(admin: asyncpg.Connection, tenant: Tenant, plant: int | None = None, topic: str = "Probe") -> int:
+async def happen(
+    admin: asyncpg.Connection, tenant: Tenant, plant: int | None = None, topic: str = "Probe", *,
+    department: int | None = None, entity: int | None = None, changed: str = "name",
+) -> int:  # fmt: skip
     """Something is committed in a tenant; answers the entity's id."""
-    entity = next(_entity)
+    entity = next(_entity) if entity is None else entity
     await admin.execute(
-        "insert into ev.inbox (organization_id, plant_id, topic, entity_id, operation, changed_fields)"
-        " values ($1, $2, $3, $4, 'update', '{name}')",
-        tenant.organization_id, plant, topic, entity,
+        "insert into ev.inbox (organization_id, plant_id, department_id, topic, entity_id, operation, changed_fields)"
+        " values ($1, $2, $3, $4, $5, 'update', array[$6])",
+        tenant.organization_id, plant, department, topic, entity, changed,
     )  # fmt: skip
     return entity
 
@@ -54,7 +58,7 @@ class Heard:
         self._task = asyncio.create_task(self._listen(hub, actor, topic, permission))
 
     async def _listen(self, hub: Hub, actor: Actor, topic: str, permission: str | None) -> None:
-        async with aclosing(hub.listen(actor, topic, permission)) as events:  # type: ignore[type-var]
+        async with aclosing(hub.listen(actor, topic, permission)) as events:
             async for event in events:
                 self.events.append(event)
 
@@ -137,7 +141,61 @@ async def test_a_slow_reader_is_told_to_read_again(urls: Urls, admin: asyncpg.Co
         later = await happen(admin, tenant)
         event = await asyncio.wait_for(anext(stream), 5)
         assert (event.entity_id, event.resync_required) == (later, False)
-        await stream.aclose()  # type: ignore[attr-defined]
+        await stream.aclose()
+
+
+async def test_departments_divide_a_divided_topic(urls: Urls, admin: asyncpg.Connection, tenant: Tenant) -> None:
+    plant, own = tenant.plants[0], tenant.departments[0]
+    actor = replace(tenant.actor(plants=[plant]), permissions={"p.read": Scope.of_department(plant, own)})
+    async with running(urls) as hub:
+        divided, whole = hub.listen(actor, "Probe", "p.read", divided=True), hub.listen(actor, "Probe", "p.read")
+        mine = await happen(admin, tenant, plant, department=own)
+        others = [
+            await happen(admin, tenant, plant, department=tenant.departments[1]),
+            await happen(admin, tenant, plant),
+        ]
+        last = await happen(admin, tenant, plant, department=own)
+        async with asyncio.timeout(5):
+            assert [(await anext(divided)).entity_id for _ in range(2)] == [mine, last]
+            assert [(await anext(whole)).entity_id for _ in range(4)] == [mine, *others, last]
+        await divided.aclose()
+        await whole.aclose()
+
+
+async def test_a_full_queue_joins_events_of_an_object_before_any_is_dropped(
+    urls: Urls, admin: asyncpg.Connection, tenant: Tenant
+) -> None:
+    async with running(urls, backlog=4) as hub:
+        slow = hub.listen(tenant.actor(), "Probe", None)
+        first, second = next(_entity), next(_entity)
+        for n in range(9):
+            await happen(admin, tenant, entity=first, changed=f"field_{n % 3}")
+            await happen(admin, tenant, entity=second)
+        async with asyncio.timeout(5):
+            while await admin.fetchval("select count(*) from ev.inbox"):
+                await asyncio.sleep(0.01)
+            log = await admin.fetch("select pos from ev.log where organization_id = $1", tenant.organization_id)
+            while await hub.position() < max(row["pos"] for row in log):
+                await asyncio.sleep(0.01)
+        waiting = await slow.batch()
+        assert [(e.entity_id, e.resync_required) for e in waiting] == [(first, False), (second, False)]
+        assert waiting[0].changed_fields == ("field_0", "field_1", "field_2")
+        assert [e.pos for e in waiting] == sorted(row["pos"] for row in log)[-2:], "in the order of the last ones"
+        assert hub.depths == [0]
+        await slow.aclose()
+        assert hub.depths == []
+
+
+async def test_a_log_that_went_back_is_told_to_all(urls: Urls, admin: asyncpg.Connection, tenant: Tenant) -> None:
+    async with running(urls) as hub, Heard(hub, tenant.actor()) as heard:
+        hub._position = 10**12  # as before the database was restored
+        await admin.execute(
+            "select pg_terminate_backend(pid) from pg_stat_activity where application_name = 'unison hub'"
+        )
+        await heard.until(1)
+        assert heard.events[0].resync_required
+        entity = await happen(admin, tenant)
+        assert (await heard.until(2))[1] == entity
 
 
 async def test_nothing_is_lost_while_the_connection_is(urls: Urls, admin: asyncpg.Connection, tenant: Tenant) -> None:

@@ -96,6 +96,8 @@ REFUSED = [
     Sent("directives", 400, "OPERATION_TOO_COMPLEX", query="{ echo " + "@include(if: true) " * 9 + "}", headers=GRAPHQL),
     Sent("mutations", 400, "OPERATION_TOO_COMPLEX",
          query="mutation {" + " ".join(f"a{n}: quiet" for n in range(11)) + "}", headers=GRAPHQL),
+    Sent("nested variables", 400, "OPERATION_TOO_COMPLEX",
+         body=json.dumps({"query": "{ echo }", "variables": {"v": [[[]] * 1000] * 100}}).encode(), headers=JSON | GRAPHQL),
     Sent("list variable", 400, "OPERATION_TOO_COMPLEX",
          query="query A($ids: [ID!]!) { nodes(ids: $ids) { id } }", variables={"ids": ["x"] * 1_001}, headers=GRAPHQL),
     Sent("two roots of a subscription", 400, "GRAPHQL_VALIDATION_FAILED",

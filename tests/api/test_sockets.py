@@ -81,6 +81,7 @@ BAD_MESSAGES: list[tuple[str, list[str | bytes], int]] = [
      [json.dumps(INIT), '{"type": "subscribe", "id": "1", "payload": {"query": "{ echo }", "variables": []}}'], 4400),
     ("complete without an id", [json.dumps(INIT), '{"type": "complete"}'], 4400),
     ("the same id twice", [json.dumps(INIT), *['{"type": "subscribe", "id": "1", "payload": {"query": "{ slow }"}}'] * 2], 4409),
+    ("deep ping", [json.dumps(INIT), '{"type": "ping", "payload": ' + '{"a":' * 400 + "1" + "}" * 401], 4400),
     ("too large", [json.dumps(INIT), '{"type": "ping", "payload": "' + "x" * 1_100_000 + '"}'], 1009),
 ]  # fmt: skip
 

@@ -230,3 +230,35 @@ async def test_a_script_is_run_as_written_and_blamed_by_line(url: str, tmp_path:
     with pytest.raises(asyncpg.UndefinedColumnError) as caught:
         await examine(url, lambda connection: run_script(connection, bad))
     assert caught.value.__notes__ == ["in bad.sql:2"]
+
+
+async def test_the_event_log_is_kept_through_its_change_of_shape(url: str) -> None:
+    """0007 divides the log by day, and puts it together again."""
+    events = "select pos, topic, entity_id, changed_fields, occurred_at from ev.log order by pos"
+    await migrate(url, SECRET, "0006_production")
+    connection = await asyncpg.connect(url)
+    try:
+        await connection.execute(
+            "insert into ev.log (pos, organization_id, topic, entity_id, operation, changed_fields, occurred_at)"
+            " select n, 1, 'X', n, 'update', '{a}', now() - interval '6 days' + n * interval '1 hour'"
+            " - case n % 7 when 3 then interval '30 hours' else '0' end from generate_series(1, 120) n"
+        )
+        await connection.execute("update ev.head set pos = 120")
+        before = await connection.fetch(events)
+        await migrate(url, SECRET)
+        await connection.reload_schema_state()
+        assert await connection.fetch(events) == before
+        assert await connection.fetchval("select count(*) from ev.log_default") == 0
+        in_order = "select bool_and(logged_at >= before) from (select logged_at, lag(logged_at) over (order by pos) before from ev.log) l"
+        assert await connection.fetchval(in_order), "days are in the order of positions"
+        await connection.execute(
+            "insert into ev.inbox (organization_id, topic, entity_id, operation, changed_fields) values (1, 'X', 1, 'update', '{}')"
+        )
+        assert await connection.fetchval("select ev.relay(10)") == 1
+        after = await connection.fetch(events)
+        assert [row["pos"] for row in after] == list(range(1, 122))
+        await downgrade(url, SECRET, "-1")
+        await connection.reload_schema_state()
+        assert await connection.fetch(events) == after
+    finally:
+        await connection.close()

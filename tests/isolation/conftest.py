@@ -14,11 +14,19 @@ from api.seeding import seed
 from db.actor import EVERYWHERE, Actor, Scope
 from db.migrate import app_url, migrate
 from db.session import Database
+from modules.platform.public import S3, FileStorage
 from schema.build import build, permissions
 from schema.ids import encode
 from schema.node import NODES
 from tests.conftest import SECRET
 from tests.support import House
+
+FILES = """insert into app.files (organization_id, plant_id, key, filename, content_type, size, sha256, status, status_at)
+  select organization_id, id, organization_id || '/' || md5(id::text), code, 'image/png', 1, repeat('0', 64), 'ready', now()
+  from app.plants
+  union all
+  select organization_id, null, organization_id || '/' || md5(code), code, 'image/png', 1, repeat('0', 64), 'ready', now()
+  from app.organizations"""
 
 
 @dataclass
@@ -111,7 +119,10 @@ async def factory(server: str) -> AsyncIterator[Factory]:
     await migrate(url, SECRET)
     await seed(url)
     admin = await asyncpg.connect(url)
+    await admin.execute(FILES)  # the demo has none: there would be nothing to download
     database = Database.connect(app_url(url, SECRET), pool_size=10)
-    yield Factory(House(build(), database), admin)
+    house = House(build(), database)
+    house.storage = FileStorage(S3("127.0.0.1:9", "access-key", "secret-key", "files"))  # links are signed without it
+    yield Factory(house, admin)
     await database.close()
     await admin.close()

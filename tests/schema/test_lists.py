@@ -7,6 +7,8 @@ import asyncpg
 import pytest
 
 from db.session import Database
+from schema.context import Context
+from schema.node import NODES
 from tests.support import House, Statements, Tenant
 
 LIST = """query($first: Int, $after: String, $last: Int, $before: String, $where: WidgetWhere, $orderBy: [WidgetOrder!]) {
@@ -172,3 +174,24 @@ async def test_a_count_stops_at_ten_thousand(shop, admin, tenant):
     )
     found = await shop.data(actor(tenant), "{ widgets(first: 1) { totalCount { value exact } } }")
     assert found["widgets"]["totalCount"] == {"value": 10_000, "exact": False}
+
+
+async def test_conditions_that_only_hold_others_are_not_free(shop, full):
+    fan = {"and": [{} for _ in range(60)]}
+    assert await shop.code(actor(full), LIST, {"where": fan}) == "BAD_USER_INPUT"
+    assert await shop.code(actor(full), LIST, {"where": {"or": [fan, fan]}}) == "BAD_USER_INPUT"
+
+
+async def test_long_lists_of_values_are_one_parameter_each(shop, full):
+    some = {"code": {"in": [f"W{n:02}" for n in range(1_000)]}}
+    page = (await shop.data(actor(full), LIST, {"where": {"or": [some] * 40}, "first": 1}))["widgets"]
+    assert page["totalCount"] == {"value": 40, "exact": True}
+
+
+async def test_a_closed_operation_begins_no_transaction(shop, full, database: Database):
+    context = Context(actor(full), database, shop.hub, shop.tokens)
+    late = context.loaders.one(NODES["Widget"]).load(1)
+    await context.close()
+    with pytest.raises(RuntimeError, match="has ended"):
+        await late
+    assert context._tx is None

@@ -5,6 +5,8 @@ import asyncio
 import pytest
 
 from db.base import Table
+from db.refusal import Refused, refusal
+from schema.errors import error_type
 from schema.ids import encode
 from tests.schema import widgets as w
 from tests.schema.test_lists import actor
@@ -265,3 +267,11 @@ async def test_audit_and_event_are_written_with_the_row(shop, tenant, admin):
 def test_the_small_module_is_in_the_metadata():
     assert "app.widgets" in Table.metadata.tables
     assert w.WidgetRow.__table__.fullname == "app.widgets"
+
+
+def test_a_refusal_has_a_name_of_its_own():
+    @refusal("ARCHIVED", "Another one.")
+    class Shelved(Refused): ...
+
+    with pytest.raises(TypeError, match="is a refusal already"):
+        error_type(Shelved)

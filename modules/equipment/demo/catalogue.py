@@ -19,17 +19,19 @@ class Kind:
     cost: int
     pattern: str
     """Key of HOURS: when such machines are manned."""
+    departments: tuple[str, ...]
+    """Where such machines stand; the first of these that a plant has."""
 
 
 KINDS = (
-    Kind("CNC", "Machining centre", "CNC mill", "DMG Mori", "CMX 600 V", 24, 185_000, "continuous"),
-    Kind("LAT", "Turning centre", "Lathe", "Mazak", "QT-250", 36, 142_000, "two_shifts"),
-    Kind("LAS", "Laser cutter", "Laser", "Trumpf", "TruLaser 3030", 90, 420_000, "continuous"),
-    Kind("PRS", "Eccentric press", "Press", "Schuler", "MSD 250", 600, 310_000, "two_shifts"),
-    Kind("BRK", "Press brake", "Press brake", "Bystronic", "Xpert 150", 75, 128_000, "day"),
-    Kind("WLD", "Welding cell", "Welder", "Fronius", "TPS 400i", 18, 96_000, "two_shifts"),
-    Kind("ASM", "Assembly station", "Assembly", "Bosch Rexroth", "TS 2plus", 45, 54_000, "day"),
-    Kind("PKG", "Packing line", "Packaging", "Multivac", "R 245", 240, 132_000, "two_shifts"),
+    Kind("CNC", "Machining centre", "CNC mill", "DMG Mori", "CMX 600 V", 24, 185_000, "continuous", ("MCH", "ASM")),
+    Kind("LAT", "Turning centre", "Lathe", "Mazak", "QT-250", 36, 142_000, "two_shifts", ("MCH", "ASM")),
+    Kind("LAS", "Laser cutter", "Laser", "Trumpf", "TruLaser 3030", 90, 420_000, "continuous", ("CUT", "MCH", "ASM")),
+    Kind("PRS", "Eccentric press", "Press", "Schuler", "MSD 250", 600, 310_000, "two_shifts", ("CUT", "MCH", "ASM")),
+    Kind("BRK", "Press brake", "Press brake", "Bystronic", "Xpert 150", 75, 128_000, "day", ("CUT", "MCH", "ASM")),
+    Kind("WLD", "Welding cell", "Welder", "Fronius", "TPS 400i", 18, 96_000, "two_shifts", ("WELD", "ASM")),
+    Kind("ASM", "Assembly station", "Assembly", "Bosch Rexroth", "TS 2plus", 45, 54_000, "day", ("ASM", "WELD")),
+    Kind("PKG", "Packing line", "Packaging", "Multivac", "R 245", 240, 132_000, "two_shifts", ("WH", "ASM")),
 )
 
 HOURS = {"continuous": (0, 24, 7), "two_shifts": (6, 16, 5), "day": (6, 8, 5)}

@@ -68,12 +68,14 @@ async def _reasons(demo: Demo) -> dict[str, int]:
 async def _plants(demo: Demo) -> list[dict[str, Any]]:
     """Plants with their departments, as identity made them."""
     found = await demo.connection.fetch(
-        "select p.id, p.code, p.time_zone, array(select d.id from app.departments d where d.organization_id = $1"
-        " and d.plant_id = p.id order by d.id) as departments"
+        "select p.id, p.code, p.time_zone,"
+        " array(select d.code from app.departments d where d.organization_id = $1 and d.plant_id = p.id order by d.id)"
+        " as codes,"
+        " array(select d.id from app.departments d where d.organization_id = $1 and d.plant_id = p.id order by d.id) as ids"
         " from app.plants p where p.organization_id = $1 order by p.id",
         demo.org,
     )
-    return [dict(row) for row in found]
+    return [{**row, "departments": dict(zip(row["codes"], row["ids"], strict=True))} for row in found]
 
 
 def _machine(
@@ -86,10 +88,10 @@ def _machine(
     rng: random.Random,
 ) -> dict[str, Any]:
     last = found[-1]
-    departments = plant["departments"]
+    departments = (plant["departments"].get(code) for code in kind.departments)
     return {
         "plant_id": plant["id"],
-        "department_id": departments[n % len(departments)] if departments else None,
+        "department_id": next(filter(None, departments), None),
         "code": f"{plant['code']}-{kind.prefix}-{n // len(KINDS) + 1:02}",
         "name": f"{kind.name} {n // len(KINDS) + 1}",
         "machine_type": kind.machine_type,
@@ -161,11 +163,12 @@ def _read(
     rollover: Decimal | None,
 ) -> list[dict[str, Any]]:  # fmt: skip
     shown: list[dict[str, Any]] = []
+    step = Decimal("0.1") if rollover is None else Decimal(1)  # hours in tenths, strokes whole
     offset = Decimal(0)
     at = start
     while at <= now:
         seconds = sum((max(timedelta(), min(end, at) - begun) for begun, end in ran if begun < at), timedelta())
-        total = (begin + per_hour * Decimal(int(seconds.total_seconds())) / 3600).quantize(Decimal("0.1"))
+        total = (begin + per_hour * Decimal(int(seconds.total_seconds())) / 3600).quantize(step)
         kind = ReadingKind.READING
         if rollover is not None and total - offset >= rollover:
             offset, kind = offset + rollover, ReadingKind.ROLLOVER

@@ -5,10 +5,10 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any, Final
 
-from db.refusal import NotPermitted, ValidationFailed
+from db.refusal import Archived, NotPermitted, TimeOutOfRange, ValidationFailed
 from db.session import WriteTx
 from modules.equipment.status import service as status
-from modules.equipment.status.rules import Archived, Condition, MachineStatus, TimeOutOfRange, check_archivable
+from modules.equipment.status.rules import Condition, MachineStatus, check_archivable
 from modules.equipment.status.service import check_reason
 from modules.equipment.tables import Machine
 from modules.identity.public import tables as identity

@@ -8,9 +8,9 @@ from typing import Any, Final
 
 from sqlalchemy import select
 
-from db.refusal import AlreadyExists, ValidationFailed
+from db.refusal import AlreadyExists, Archived, TimeOutOfRange, ValidationFailed
 from db.session import ReadTx, WriteTx
-from modules.equipment.status.rules import MAX_SKEW, Archived, TimeOutOfRange
+from modules.equipment.status.rules import MAX_SKEW
 from modules.equipment.tables import Machine, Meter, MeterReading
 
 from . import rules
@@ -114,9 +114,9 @@ async def void(tx: WriteTx, reading_id: int, *, version: int, reason: str, now: 
 
 
 async def _locked(tx: WriteTx, meter_id: int, *, path: str = "id", version: int | None = None) -> Meter:
-    """The meter, held; whoever may not see its machine does not find it."""
+    """The meter, held; it is written by who may write its machine, for the meter itself knows no department."""
     found = await tx.found(Meter, meter_id, path=(path,))
-    await tx.found(Machine, found.machine_id, path=(path,))
+    await tx.locked(Machine, found.machine_id, path=(path,))
     return await tx.locked(Meter, meter_id, path=(path,), version=version)
 
 

@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 from enum import StrEnum
 
-from db.refusal import InvalidTransition, Refused, ValidationFailed, detail, refusal
+from db.refusal import InvalidTransition, TimeOutOfRange, ValidationFailed
 
 
 class MachineStatus(StrEnum):
@@ -72,16 +72,6 @@ LATE_TOLERANCE = timedelta(days=7)
 
 LONGEST_WINDOW = timedelta(days=400)
 """Longest window that time in status is added up over in one query."""
-
-
-@refusal("TIME_OUT_OF_RANGE", "The moment is outside the time this fact may be recorded for.")
-class TimeOutOfRange(Refused):
-    earliest: datetime | None = detail("Earliest moment that is accepted, if there is one.")
-    latest: datetime | None = detail("Latest moment that is accepted, if there is one.")
-
-
-@refusal("ARCHIVED", "It is archived: nothing is recorded for it until it is unarchived.")
-class Archived(Refused): ...
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,13 +7,13 @@ from typing import Any, Final
 
 from sqlalchemy import func, select
 
-from db.refusal import AlreadyExists, NotFound, ValidationFailed
+from db.refusal import AlreadyExists, Archived, NotFound, TimeOutOfRange, ValidationFailed
 from db.session import ReadTx, WriteTx
 from modules.equipment.tables import Machine, ReasonCode, StatusPeriod
 from modules.platform.public import SettingKey, SettingType, get_setting
 
 from . import rules
-from .rules import Condition, MachineStatus, TimeOutOfRange
+from .rules import Condition, MachineStatus
 
 LATE_TOLERANCE: Final = SettingKey(
     key="equipment.late_status_tolerance_hours",
@@ -39,7 +39,7 @@ async def record(
     rules.check_recordable(status)
     machine = await tx.locked(Machine, machine_id, path=("machineId",))
     if machine.archived_at is not None:
-        raise rules.Archived("The machine is archived", path=("machineId",))
+        raise Archived("The machine is archived", path=("machineId",))
     await check_reason(tx, status, reason_code_id)
     return await place(tx, machine, Condition(status, reason_code_id), occurred_at, notes=notes, now=now)
 
@@ -105,7 +105,7 @@ async def check_reason(tx: ReadTx, status: MachineStatus, reason_code_id: int | 
         return rules.check_reason(status, None)
     reason = await tx.found(ReasonCode, reason_code_id, path=("reasonCodeId",))
     if reason.archived_at is not None:
-        raise rules.Archived("The reason code is archived", path=("reasonCodeId",))
+        raise Archived("The reason code is archived", path=("reasonCodeId",))
     return rules.check_reason(status, [MachineStatus(one) for one in reason.applies_to])
 
 

@@ -36,7 +36,9 @@ async def permissions(info: Info) -> list[PermissionInfo]:
 
 
 role = lookup(Role, code=tables.Role.code, description="One role")
-roles = listing(Role, lists.ROLES, description="Roles that can be granted: the system's and the organization's own")
+roles = listing(
+    Role, lists.ROLES, description="Roles of the system and of the organization's own, archived ones included"
+)
 
 
 @strawberry.input(description="A role to make")

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from sqlalchemy import delete, func, select, text
 
-from db.refusal import AlreadyExists, NotFound, NotPermitted, ValidationFailed
+from db.refusal import AlreadyExists, Archived, NotFound, NotPermitted, ValidationFailed
 from db.session import ReadTx, WriteTx
 from modules.identity import catalogue, rules
 from modules.identity.tables import Department, Plant, PlantAccess, Role, RoleGrant, User
@@ -102,9 +102,9 @@ async def grant(
     user = await tx.found(User, user_id, path=("userId",))
     role = await tx.found(Role, role_id, path=("roleId",))
     if user.archived_at is not None:
-        raise rules.Archived("An archived user holds no roles", path=("userId",))
+        raise Archived("An archived user holds no roles", path=("userId",))
     if role.archived_at is not None:
-        raise rules.Archived("An archived role gives no rights", path=("roleId",))
+        raise Archived("An archived role gives no rights", path=("roleId",))
     if department_id is not None:
         department = await tx.found(Department, department_id, path=("departmentId",))
         if plant_id is not None and plant_id != department.plant_id:

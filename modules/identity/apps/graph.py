@@ -16,7 +16,7 @@ from schema.payload import Payload, payload, result
 from . import service
 
 app = lookup(App, code=tables.App.code, description="One app")
-apps = listing(App, lists.APPS, description="Apps of the organization")
+apps = listing(App, lists.APPS, description="Apps of the organization, archived ones included")
 
 
 @strawberry.input(description="An app to register")
@@ -85,7 +85,7 @@ async def app_update(tx: WriteTx, input: AppUpdateInput) -> tables.App:
     return await service.update(tx, key("App", input.id), version=input.expected_version, input=input)
 
 
-@mutation(APPS, AppPayload, description="Archive an app: its keys stop working at once")
+@mutation(APPS, AppPayload, description="Archive an app: its keys stop working within seconds")
 async def app_archive(tx: WriteTx, input: AppArchiveInput, now: datetime) -> tables.App:
     return await service.archive(tx, input.key, version=input.expected_version, now=now)
 
@@ -108,6 +108,6 @@ async def app_key_create(tx: WriteTx, input: AppKeyCreateInput, now: datetime) -
     return {"app_key": made, "secret": secret}
 
 
-@mutation(APPS, AppKeyPayload, description="Revoke a key: it stops working at once, for good")
+@mutation(APPS, AppKeyPayload, description="Revoke a key: it stops working within seconds, for good")
 async def app_key_revoke(tx: WriteTx, input: AppKeyRevokeInput, now: datetime) -> tables.AppKey:
     return await service.revoke_key(tx, key("AppKey", input.id), now=now)

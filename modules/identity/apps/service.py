@@ -8,7 +8,7 @@ from typing import Any
 
 from sqlalchemy import text
 
-from db.refusal import InvalidTransition, ValidationFailed
+from db.refusal import Archived, InvalidTransition, ValidationFailed
 from db.session import WriteTx
 from modules.identity import catalogue, common, rules
 from modules.identity.access import service as access
@@ -60,7 +60,7 @@ async def create_key(
     access.everywhere(tx, MANAGE)
     app = await tx.locked(App, app_id, path=("appId",))
     if app.archived_at is not None:
-        raise rules.Archived("An archived app gets no keys", path=("appId",))
+        raise Archived("An archived app gets no keys", path=("appId",))
     codes = catalogue.checked(scopes, "scopes")
     if not codes:
         raise ValidationFailed("At least one permission", path=("scopes",), constraint="minItems 1")

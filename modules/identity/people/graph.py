@@ -17,9 +17,9 @@ from . import service
 
 user = lookup(
     User, email=tables.User.email_lower, username=tables.User.username_lower, employee_code=tables.User.employee_code,
-    description="One user of the organization; address and user name in lower case",
+    description="One user of the organization; address and user name whatever the case",
 )  # fmt: skip
-users = listing(User, lists.USERS, description="Users of the organization")
+users = listing(User, lists.USERS, description="Users of the organization, archived ones included")
 
 
 # Not repeatable by a key: a receipt keeps a hash of the request, from which a weak password could be guessed.
@@ -106,7 +106,7 @@ async def profile_update(tx: WriteTx, input: ProfileUpdateInput) -> tables.User:
     return await service.update_own(tx, version=input.expected_version, input=input)
 
 
-@mutation(MANAGE, UserPayload, description="Archive a user: access ends at once. The last administrator stays")
+@mutation(MANAGE, UserPayload, description="Archive a user: access ends within seconds. The last administrator stays")
 async def user_archive(tx: WriteTx, input: UserArchiveInput, now: datetime) -> tables.User:
     return await service.archive(tx, input.key, version=input.expected_version, now=now)
 

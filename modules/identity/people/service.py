@@ -7,7 +7,7 @@ from typing import Any
 
 from sqlalchemy import func, select
 
-from db.refusal import ValidationFailed
+from db.refusal import Archived, ValidationFailed
 from db.session import WriteTx
 from modules.identity import common, rules
 from modules.identity.access import service as access
@@ -113,7 +113,7 @@ async def reset_token(tx: WriteTx, user_id: int, *, now: datetime) -> tuple[User
     access.everywhere(tx)
     user = await tx.found(User, user_id, path=("userId",))
     if user.archived_at is not None:
-        raise rules.Archived("An archived user does not sign in", path=("userId",))
+        raise Archived("An archived user does not sign in", path=("userId",))
     await access.govern(tx, user_id, path=("userId",))
     return user, *await resets.create(tx, user, now=now)
 

@@ -45,9 +45,11 @@ async def organization(info: Info) -> Organization | None:
 
 
 plant = lookup(Plant, code=tables.Plant.code, description="One plant the caller may see")
-plants = listing(Plant, lists.PLANTS, description="Plants the caller may see")
+plants = listing(Plant, lists.PLANTS, description="Plants the caller may see, archived ones included")
 department = lookup(Department, description="One department")
-departments = listing(Department, lists.DEPARTMENTS, description="Departments of the plants the caller may see")
+departments = listing(
+    Department, lists.DEPARTMENTS, description="Departments of the plants the caller may see, archived ones included"
+)
 
 
 @strawberry.input(description="Changes to the caller's organization; absent fields stay as they are")
@@ -191,9 +193,9 @@ async def department_update(tx: WriteTx, input: DepartmentUpdateInput) -> tables
 
 @mutation(MANAGE, DepartmentPayload, access="delete", description="Archive a department")
 async def department_archive(tx: WriteTx, input: DepartmentArchiveInput, now: datetime) -> tables.Department:
-    return await common.archive(tx, tables.Department, input.key, version=input.expected_version, now=now)
+    return await service.archive_department(tx, input.key, version=input.expected_version, now=now)
 
 
 @mutation(MANAGE, DepartmentPayload, access="delete", description="Bring an archived department back")
 async def department_unarchive(tx: WriteTx, input: DepartmentArchiveInput) -> tables.Department:
-    return await common.unarchive(tx, tables.Department, input.key, version=input.expected_version)
+    return await service.unarchive_department(tx, input.key, version=input.expected_version)

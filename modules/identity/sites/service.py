@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
-from db.refusal import NotPermitted
+from db.refusal import Archived, NotPermitted
 from db.session import WriteTx
 from modules.identity import common, rules
 from modules.identity.access import service as access
@@ -63,10 +63,11 @@ async def create_plant(
 async def update_plant(tx: WriteTx, plant_id: int, *, version: int, input: Any, manager: Any) -> Plant:
     """`manager` is an id, None to clear it, or ... to leave it."""
     plant = await tx.locked(Plant, plant_id, version=version)
+    access.manages(tx, plant_id, path=("id",))
+    if manager not in (None, ...):  # asked before the plant is touched, so that nothing half-checked is flushed
+        await tx.found(User, manager, path=("managerId",))
     common.patch(plant, input, PLANT, ("code", "name", "plant_type", "time_zone"))
     if manager is not ...:
-        if manager is not None:
-            await tx.found(User, manager, path=("managerId",))
         plant.manager_id = manager
     await tx.flush(unique={"plants_organization_id_code_key": ("code",)})
     return plant
@@ -84,8 +85,9 @@ async def unarchive_plant(tx: WriteTx, plant_id: int, *, version: int) -> Plant:
 
 async def create_department(tx: WriteTx, *, plant_id: int, code: str, name: str, head_id: int | None) -> Department:
     plant = await tx.locked(Plant, plant_id, path=("plantId",))
+    access.manages(tx, plant_id, path=("plantId",))
     if plant.archived_at is not None:
-        raise rules.Archived("The plant is archived", path=("plantId",))
+        raise Archived("The plant is archived", path=("plantId",))
     if head_id is not None:
         await tx.found(User, head_id, path=("headId",))
     department = Department(
@@ -98,11 +100,28 @@ async def create_department(tx: WriteTx, *, plant_id: int, code: str, name: str,
 
 async def update_department(tx: WriteTx, department_id: int, *, version: int, input: Any, head: Any) -> Department:
     """`head` is an id, None to clear it, or ... to leave it."""
-    department = await tx.locked(Department, department_id, version=version)
+    department = await _managed(tx, department_id, version=version)
+    if head not in (None, ...):
+        await tx.found(User, head, path=("headId",))
     common.patch(department, input, DEPARTMENT, ("code", "name"))
     if head is not ...:
-        if head is not None:
-            await tx.found(User, head, path=("headId",))
         department.head_id = head
     await tx.flush(unique={"departments_organization_id_plant_id_code_key": ("code",)})
+    return department
+
+
+async def archive_department(tx: WriteTx, department_id: int, *, version: int, now: datetime) -> Department:
+    await _managed(tx, department_id, version=version)
+    return await common.archive(tx, Department, department_id, version=version, now=now)
+
+
+async def unarchive_department(tx: WriteTx, department_id: int, *, version: int) -> Department:
+    await _managed(tx, department_id, version=version)
+    return await common.unarchive(tx, Department, department_id, version=version)
+
+
+async def _managed(tx: WriteTx, department_id: int, *, version: int) -> Department:
+    """The department, held. Rows of a plant open to who manages any of its departments; this asks for the very one."""
+    department = await tx.locked(Department, department_id, version=version)
+    access.manages(tx, department.plant_id, department_id, path=("id",))
     return department

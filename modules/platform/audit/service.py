@@ -38,8 +38,9 @@ async def as_of(tx: ReadTx, table: type[LedgerTable], type_name: str, id: int, a
         known = entry.action is not AuditAction.INSERT and (created is None or created <= at)
         return Snapshot(entry.before if known else None, None)
     name = table.__table__.fullname  # type: ignore[attr-defined]
+    created = table.created_at.expression.name
     now = await tx.scalar(
-        text(f"select to_jsonb(t) from {name} t where organization_id = :org and id = :id and created_at <= :at"),
+        text(f"select to_jsonb(t) from {name} t where organization_id = :org and id = :id and {created} <= :at"),
         {"org": tx.org, "id": id, "at": at},
     )
     return Snapshot(now, None)

@@ -66,6 +66,15 @@ SCRAP_REASONS = {
     "SETP": ("Set-up piece", C.METHOD), "TEST": ("Destroyed by testing", C.MEASUREMENT),
     "DRAW": ("Drawing unclear", C.DESIGN), "MISC": ("Other", C.OTHER),
 }  # fmt: skip
+SCRAPPED_AT: dict[str | None, tuple[str, ...]] = {
+    "Laser": ("DIM", "BURR", "SETP", "POR"), "Press brake": ("DIM", "SCR", "SETP"), "Welder": ("WELD", "DIM", "DRAW"),
+    "CNC mill": ("DIM", "BURR", "TOOL", "POR", "SETP"), "Lathe": ("DIM", "BURR", "TOOL", "SETP"),
+    "Press": ("DIM", "BURR", "SETP"), "Assembly": ("SCR", "DRAW", "MISC"), "Packaging": ("SCR",),
+    None: ("SCR", "TEST", "MISC"),
+}  # fmt: skip
+"""Why pieces fail on each kind of machine, and by hand."""
+DEPARTMENTS = {"fabrication": ("CUT", "MCH", "ASM"), "machining": ("MCH", "ASM"), "assembly": ("ASM", "WELD")}
+"""Who does a kind of work: the first of these that a plant has."""
 ISSUES = (
     "Chuck jaws are worn", "Drawing does not show the chamfer", "Coolant is low", "Waiting for the crane",
     "Material is marked with another batch", "Fixture does not clamp evenly",

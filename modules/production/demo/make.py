@@ -13,9 +13,10 @@ from db.demo import Demo
 from modules.production.orders import rules as orders
 from modules.production.orders.rules import WorkOrderPriority
 from modules.production.orders.rules import WorkOrderStatus as S
+from modules.projects.public import ProjectStatus
 
 from . import rows
-from .catalogue import HOLDS, PRODUCTS, SCRAP_REASONS, STATES, Product
+from .catalogue import DEPARTMENTS, HOLDS, PRODUCTS, SCRAP_REASONS, STATES, Product
 from .simulate import Book, Place, Stretch
 
 DAYS = 90
@@ -26,6 +27,18 @@ AGO: dict[S, tuple[float, float]] = {
     S.ON_HOLD: (4, 18), S.CANCELLED: (5, 80),
 }  # fmt: skip
 """How many days ago orders of a state were released (or planned)."""
+UNDER_WAY = {ProjectStatus.ACTIVE}
+DONE = {ProjectStatus.ACTIVE, ProjectStatus.ON_HOLD, ProjectStatus.COMPLETED}
+MADE_FOR: dict[S, set[ProjectStatus]] = {
+    S.PLANNED: UNDER_WAY,
+    S.RELEASED: UNDER_WAY,
+    S.IN_PROGRESS: UNDER_WAY,
+    S.ON_HOLD: UNDER_WAY | {ProjectStatus.ON_HOLD},
+    S.COMPLETED: DONE,
+    S.CLOSED: DONE,
+    S.CANCELLED: UNDER_WAY | {ProjectStatus.CANCELLED},
+}
+"""States of a project that may have orders in a state."""
 
 
 async def make(demo: Demo) -> None:
@@ -37,6 +50,7 @@ async def make(demo: Demo) -> None:
     plans = [_plan(demo, rng, n, plants) for n in range(demo.times(ORDERS.get(demo.org_code, ELSEWHERE)))]
     for plan in sorted(plans, key=lambda plan: plan["moment"]):
         _work(demo, plan, rng)
+        plan["project"] = _project(demo, rng, plan)
     await rows.write(demo, plans, routings, reasons)
 
 
@@ -45,23 +59,27 @@ def _plan(demo: Demo, rng: random.Random, n: int, plants: Sequence[dict[str, Any
     plant, product = plants[n % len(plants)], PRODUCTS[rng.randrange(len(PRODUCTS))]
     status = STATES[(n * 7) % len(STATES)]
     today = status is S.IN_PROGRESS and rng.random() < 0.5
-    moment = demo.now - timedelta(days=rng.uniform(0.3, 1.3) if today else rng.uniform(*AGO[status]))
+    moment = demo.now - _days_of(rng, (0.3, 1.3) if today else AGO[status])
+    external = rng.random() < 0.6
     tolerance = rng.choice(("0", "0", "0.02", "0.05", "0.1"))
     return {
         "plant": plant,
         "product": product,
         "status": status,
         "moment": moment,
-        "created_at": moment - timedelta(days=rng.uniform(0.5, 2)) if status is not S.PLANNED else moment,
+        "created_at": moment - _days_of(rng, (0.5, 2)) if status is not S.PLANNED else moment,
         "ordered": 2 * product.lot[1] if today else rng.randint(*product.lot),
         "tolerance": Decimal(tolerance),
         "priority": rng.choices(list(WorkOrderPriority), (2, 6, 3, 1))[0],
         "short": status in (S.CLOSED, S.COMPLETED) and rng.random() < 0.06,
         "share": 1.0,
         "today": today,
-        "department": rng.choice(plant["departments"]) if plant["departments"] else None,
-        "project": _project(demo, rng, plant["id"]),
-        "external": n if rng.random() < 0.6 else None,
+        "department": next(
+            (d for code in DEPARTMENTS[product.operation_type] if (d := plant["departments"].get(code))), None
+        ),
+        "project": None,
+        "external": n if external else None,
+        "planner": None if external else rng.choice(plant["planners"]),
         "assignee": rng.choice(plant["operators"]),
         "reason": None,
     }
@@ -90,7 +108,7 @@ def _work(demo: Demo, plan: dict[str, Any], rng: random.Random) -> None:
     if status is S.ON_HOLD and rng.random() < 0.4:
         plan["reason"] = HOLDS[0]
         return
-    book.work(plan["moment"] + timedelta(hours=rng.uniform(1, 2 if plan["today"] else 12)), plan["share"])
+    book.work(plan["moment"] + _days_of(rng, (0.05, 0.1 if plan["today"] else 0.5)), plan["share"])
     if status is S.ON_HOLD:
         plan["reason"] = rng.choice(HOLDS)
     elif not book.rows:
@@ -109,9 +127,21 @@ def _places(plant: dict[str, Any], product: Product) -> list[Place]:
     return [plant["places"].get(work.machine_type, plant["people"]) for work in product.works]
 
 
-def _project(demo: Demo, rng: random.Random, plant_id: int) -> int | None:
+def _days_of(rng: random.Random, span: tuple[float, float]) -> timedelta:
+    """A while between two numbers of days, in whole seconds as clocks give it."""
+    return timedelta(seconds=round(86_400 * rng.uniform(*span)))
+
+
+def _project(demo: Demo, rng: random.Random, plan: dict[str, Any]) -> int | None:
+    """A project of the plant, or of all, that was under way when the order was."""
+    begun, last = plan["created_at"].date(), max((row.at for row in plan["book"].rows), default=plan["moment"]).date()
     fitting = [
-        p["id"] for p in demo.shared.get("projects", ()) if p["plant_id"] in (plant_id, None) and p["status"] != "draft"
+        p["id"]
+        for p in demo.shared.get("projects", ())
+        if p["plant_id"] in (plan["plant"]["id"], None)
+        and p["status"] in MADE_FOR[plan["status"]]
+        and p["start_date"] <= begun
+        and (p["actual_end_date"] is None or last <= p["actual_end_date"])
     ]
     return rng.choice(fitting) if fitting and rng.random() < 0.6 else None
 
@@ -130,7 +160,14 @@ async def _plants(demo: Demo) -> list[dict[str, Any]]:
     found = await demo.connection.fetch(
         "select p.id, p.code, p.time_zone,"
         " array(select d.id from app.departments d where d.organization_id = $1 and d.plant_id = p.id order by d.id)"
-        " as departments,"
+        " as department_ids,"
+        " array(select d.code from app.departments d where d.organization_id = $1 and d.plant_id = p.id order by d.id)"
+        " as department_codes,"
+        " array(select distinct u.id from app.users u"
+        "  join app.role_grants g on g.organization_id = u.organization_id and g.user_id = u.id"
+        "  join app.roles r on r.organization_id = g.organization_id and r.id = g.role_id"
+        "  where u.organization_id = $1 and r.code = 'planner' and (g.plant_id is null or g.plant_id = p.id)"
+        "  order by u.id) as planners,"
         " array(select distinct u.id from app.users u"
         "  join app.role_grants g on g.organization_id = u.organization_id and g.user_id = u.id"
         "  join app.roles r on r.organization_id = g.organization_id and r.id = g.role_id"
@@ -144,6 +181,8 @@ async def _plants(demo: Demo) -> list[dict[str, Any]]:
     start = demo.now - timedelta(days=DAYS)
     for plant in plants:
         plant["operators"] = plant["operators"] or [plant["anybody"]]
+        plant["planners"] = plant["planners"] or [plant["anybody"]]
+        plant["departments"] = dict(zip(plant["department_codes"], plant["department_ids"], strict=True))
         plant["machines"] = {
             m["machine_type"]: m
             for m in reversed(demo.shared.get("machines", ()))

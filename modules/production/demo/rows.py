@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 from collections import Counter, defaultdict
 from collections.abc import Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -19,6 +19,9 @@ from modules.production.orders.rules import WorkOrderStatus as S
 
 from .catalogue import PRODUCTS, Work
 from .simulate import Row
+
+PLANNED_AFTER = {S.PLANNED: timedelta(days=11), S.RELEASED: timedelta(days=2)}
+"""How long before its planned start an order that has not begun was planned or released; others a few hours."""
 
 
 async def routings(demo: Demo, plant: dict[str, Any], rng: random.Random) -> dict[str, int]:
@@ -103,7 +106,7 @@ def _order(demo: Demo, plan: dict[str, Any], routing_id: int) -> dict[str, Any]:
     moves = [row.at for row in book.rows if row.kind is not LogKind.ISSUE]
     released = plan["moment"] if status not in (S.PLANNED, S.CANCELLED) else None
     ended = status in (S.COMPLETED, S.CLOSED)
-    start = plan["moment"] + timedelta(days=1 if status is not S.PLANNED else 4)
+    start = _quarter(plan["moment"] + PLANNED_AFTER.get(status, timedelta(hours=6)))
     return {
         "plant_id": plan["plant"]["id"],
         "department_id": plan["department"],
@@ -123,16 +126,22 @@ def _order(demo: Demo, plan: dict[str, Any], routing_id: int) -> dict[str, Any]:
         "status_reason": plan["reason"],
         "short_closed": plan["short"] and ended,
         "planned_start_at": start,
-        "planned_end_at": start + timedelta(days=len(plan["product"].works)),
+        "planned_end_at": start + timedelta(days=len(plan["product"].works) / 2),
         "released_at": released,
         "actual_start_at": min(moves, default=None),
         "actual_end_at": (book.completed_at or max(moves)) if ended else None,
         "assignee_id": plan["assignee"],
+        "created_by_id": plan["planner"],
         "external_system": None if plan["external"] is None else "SAP",
         "external_key": None if plan["external"] is None else f"{1_000_000 + plan['external']:012}",
         "created_at": plan["created_at"],
         "updated_at": max(moves, default=plan["created_at"]),
     }
+
+
+def _quarter(moment: datetime) -> datetime:
+    """Plans name quarters of an hour."""
+    return moment.replace(minute=moment.minute // 15 * 15, second=0, microsecond=0)
 
 
 def _operation(plan: dict[str, Any], n: int) -> dict[str, Any]:

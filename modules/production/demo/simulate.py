@@ -13,7 +13,7 @@ from modules.production.logs.rules import LogKind as K
 from modules.production.operations import rules as flow
 from modules.production.operations.rules import Amounts, Totals
 
-from .catalogue import ISSUES, SCRAP_REASONS, Work
+from .catalogue import ISSUES, SCRAPPED_AT, Work
 
 Stretch = tuple[datetime, datetime]
 BREAK = timedelta(minutes=10)
@@ -183,7 +183,7 @@ class Book:
         target = step if rework else None
         flow.check_report(self.totals, step, amounts, self.maximum)
         self.totals = flow.apply(self.totals, step, amounts, target)
-        reason = self.rng.choice(tuple(SCRAP_REASONS)) if scrap else None
+        reason = self.rng.choice(SCRAPPED_AT[self.works[step].machine_type]) if scrap else None
         row = Row(at, K.REPORT, step, operator, amounts, reason, target)
         self.rows.append(row)
         if self.completed_at is None and self.good >= self.ordered:

@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 from enum import StrEnum
 
-from db.refusal import Refused, ValidationFailed, detail, refusal
+from db.refusal import Refused, TimeOutOfRange, ValidationFailed, refusal
 from modules.production.labor.rules import ClockEvent
 from modules.production.operations.rules import Amounts
 from modules.production.orders.rules import WorkOrderStatus, not_possible
@@ -40,12 +40,6 @@ REVERSIBLE = frozenset({_.IN_PROGRESS, _.ON_HOLD, _.COMPLETED})
 
 MAX_AHEAD = timedelta(minutes=5)
 MAX_LATE = timedelta(days=7)
-
-
-@refusal("EVENT_TIME_OUT_OF_RANGE", "The device's time is too far from the server's.")
-class EventTimeOutOfRange(Refused):
-    earliest: datetime = detail("Earliest time that is accepted now.")
-    latest: datetime = detail("Latest time that is accepted now.")
 
 
 @refusal("ALREADY_REVERSED", "The log entry was reversed before, or is a reversal itself.")
@@ -93,7 +87,7 @@ def check_time(
     """A device may run a little ahead and report a while later (offline); both bounds are inclusive."""
     earliest, latest = now - late, now + ahead
     if not earliest <= occurred_at <= latest:
-        raise EventTimeOutOfRange(
+        raise TimeOutOfRange(
             "The device's time is in the future" if occurred_at > latest else "The event is too old",
             path=("occurredAt",),
             earliest=earliest,

@@ -1,6 +1,6 @@
 """Root fields of work orders."""
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Annotated
 
 import strawberry
@@ -20,8 +20,10 @@ from .inputs import (
     WorkOrderUpdateInput,
     WorkOrderVersionInput,
 )
+from .rules import WorkOrderStatus
 
 READ, PLAN, RELEASE = "production.read", "production.plan", "production.release"
+TOPIC = "WorkOrder"
 CLOSE, REOPEN = "production.close", "production.reopen"
 
 work_order = lookup(
@@ -43,6 +45,9 @@ operation_labor = listing(OperationLabor, lists.LABOR, description="Who works, p
 operation_labor_events = events(OperationLabor, lists.LABOR, description="People as they clock on and off")
 
 
+COUNTS_TTL = timedelta(minutes=3)
+
+
 @query(READ, description="How many work orders the caller sees in each state")
 async def work_order_status_counts(
     info: Info,
@@ -51,9 +56,10 @@ async def work_order_status_counts(
     ] = None,
 ) -> list[WorkOrderStatusCount]:
     plant = key_or_none("Plant", plant_id, "plantId")
-    async with info.context.read(READ) as tx:
-        found = await service.counts(tx, plant)
-    return [WorkOrderStatusCount(status=status, count=count) for status, count in found.items()]
+    found = await info.context.cached(
+        READ, "work_order_status_counts", [plant], lambda tx: service.counts(tx, plant), ttl=COUNTS_TTL, topics=[TOPIC]
+    )
+    return [WorkOrderStatusCount(status=status, count=found.get(status, 0)) for status in WorkOrderStatus]
 
 
 @mutation(PLAN, WorkOrderPayload, description="Plan a work order; its number is the organization's next")

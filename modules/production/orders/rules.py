@@ -163,6 +163,10 @@ def check_ordered(ordered: Decimal, tolerance: Decimal, good: Decimal) -> None:
         raise ValidationFailed(
             "The tolerance is a fraction", path=("overCompletionTolerance",), constraint="between 0 and 1"
         )
+    if tolerance != tolerance.quantize(QUANTITY_STEP):
+        raise ValidationFailed(
+            "At most 6 decimal places", path=("overCompletionTolerance",), constraint="maxDecimalPlaces 6"
+        )
     if good > maximum(ordered, tolerance):
         raise ValidationFailed(
             f"{good.normalize():f} are made already", path=("quantityOrdered",), constraint="at least what is made"

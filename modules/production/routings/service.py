@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from sqlalchemy import delete, func, select
 
-from db.refusal import AlreadyExists
+from db.refusal import AlreadyExists, NotPermitted
 from db.session import ReadTx, WriteTx
 from modules.production import references
 from modules.production.tables import Routing, RoutingOperation
@@ -32,7 +32,7 @@ async def update(
     tx: WriteTx, routing_id: int, *, version: int, changes: dict[str, Any], steps: Sequence[Step] | None
 ) -> Routing:
     """Edit a draft; a list of operations replaces the whole list."""
-    routing = await tx.locked(Routing, routing_id, version=version)
+    routing = await _held(tx, routing_id, version=version)
     rules.check_draft(routing.status)
     for name, value in changes.items():
         setattr(routing, name, value)
@@ -51,7 +51,7 @@ async def revise(tx: WriteTx, routing_id: int) -> Routing:
     """Draft the next revision as a copy of this one."""
     found = await tx.found(Routing, routing_id)
     await tx.key_lock("routing", found.plant_id, found.code)
-    routing = await tx.locked(Routing, routing_id)
+    routing = await _held(tx, routing_id)
     newest = await _newest(tx, routing.plant_id, routing.code)
     draft = Routing(
         plant_id=routing.plant_id,
@@ -68,7 +68,7 @@ async def activate(tx: WriteTx, routing_id: int, *, version: int, now: datetime)
     """Put a revision to use; the one used until now is retired in the same transaction."""
     found = await tx.found(Routing, routing_id)
     await tx.key_lock("routing", found.plant_id, found.code)
-    routing = await tx.locked(Routing, routing_id, version=version)
+    routing = await _held(tx, routing_id, version=version)
     status = rules.move(routing.status, RoutingStatus.ACTIVE)
     rules.check_complete(len(await steps_of(tx, routing.id)))
     used = await tx.scalars(
@@ -91,7 +91,7 @@ async def activate(tx: WriteTx, routing_id: int, *, version: int, now: datetime)
 
 async def retire(tx: WriteTx, routing_id: int, *, version: int, now: datetime) -> Routing:
     """Take a revision out of use; orders made by it go on."""
-    routing = await tx.locked(Routing, routing_id, version=version)
+    routing = await _held(tx, routing_id, version=version)
     routing.status = rules.move(routing.status, RoutingStatus.RETIRED)
     routing.retired_at = now
     return routing
@@ -116,6 +116,14 @@ async def steps_of(tx: ReadTx, routing_id: int) -> list[Step]:
         )
         for row in rows
     ]
+
+
+async def _held(tx: WriteTx, routing_id: int, *, version: int | None = None) -> Routing:
+    """The routing, held. It belongs to the plant as a whole: planning for one department is not enough."""
+    routing = await tx.locked(Routing, routing_id, version=version)
+    if not tx.actor.write_scope(references.PLAN).covers_row(routing.plant_id, None):
+        raise NotPermitted("This takes the right in the whole plant", path=("id",))
+    return routing
 
 
 async def _draft(tx: WriteTx, routing: Routing, steps: Sequence[Step]) -> Routing:

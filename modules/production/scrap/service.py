@@ -5,8 +5,8 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any, Final
 
+from db.refusal import Archived
 from db.session import WriteTx
-from modules.equipment.public import Archived
 from modules.identity.public import require_everywhere
 from modules.production.tables import ScrapReason
 

@@ -156,6 +156,34 @@ async def test_a_right_in_one_department_shows_its_machines(
     )
     found = (await house.data(narrow, MACHINES, {"first": 200}))["machines"]
     assert [n["code"] for n in found["nodes"]] == [row["code"] for row in wanted]
+    kept = await house.data(narrow, "{ statusPeriods(first: 200) { nodes { machine { code } } } }")
+    assert {n["machine"] and n["machine"]["code"] for n in kept["statusPeriods"]["nodes"]} == {
+        r["code"] for r in wanted
+    }
+    trail = '{ auditEntries(first: 200, where: {entityType: {eq: "Machine"}}) { nodes { after } } }'
+    auditor = replace(narrow, permissions={"audit.read": scope})
+    told = (await house.data(auditor, trail))["auditEntries"]["nodes"]
+    assert {n["after"]["code"] for n in told} == {row["code"] for row in wanted}
+
+
+async def test_meters_are_seen_by_who_sees_their_machine(house: House, floor: Floor, admin: asyncpg.Connection) -> None:
+    seen = "{ meters { nodes { code } } meterReadings { nodes { id } } }"
+    meter = await admin.fetchval(
+        "insert into app.machine_meters (organization_id, plant_id, machine_id, code, name, kind, unit)"
+        " values ($1, $2, $3, 'CYC', 'Strokes', 'cycles', 'strokes') returning id",
+        floor.tenant.organization_id, floor.tenant.plants[0], floor.machine.id,
+    )  # fmt: skip
+    await admin.execute(
+        "insert into app.machine_meter_readings (organization_id, plant_id, machine_id, meter_id, kind, value, offset_value,"
+        " read_at, received_at) values ($1, $2, $3, $4, 'reading', 1, 0, $5, $5)",
+        floor.tenant.organization_id, floor.tenant.plants[0], floor.machine.id, meter, floor.now,
+    )  # fmt: skip
+    narrow = floor.tenant.in_department("viewer")
+    found = await house.data(narrow, seen)
+    assert [len(found[name]["nodes"]) for name in ("meters", "meterReadings")] == [1, 1]
+    await admin.execute("update app.machines set department_id = null where id = $1", floor.machine.id)
+    found = await house.data(narrow, seen)
+    assert [len(found[name]["nodes"]) for name in ("meters", "meterReadings")] == [0, 0]
 
 
 NESTED = """{ machines(first: 20) { nodes { code plant { code } department { code } statusReason { code }

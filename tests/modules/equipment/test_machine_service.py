@@ -9,10 +9,9 @@ from typing import Any
 import pytest
 
 from db.actor import Scope
-from db.refusal import AlreadyExists, NotFound, NotPermitted, Refused, ValidationFailed, VersionConflict
+from db.refusal import AlreadyExists, NotFound, NotPermitted, Refused, TimeOutOfRange, ValidationFailed, VersionConflict
 from modules.equipment import tables as t
 from modules.equipment.machines import service
-from modules.equipment.status.rules import TimeOutOfRange
 from tests.support import Tenant
 
 from .conftest import Floor

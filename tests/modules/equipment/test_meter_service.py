@@ -10,11 +10,19 @@ from typing import Any
 import pytest
 from sqlalchemy import select
 
-from db.refusal import AlreadyExists, NotFound, Refused, ValidationFailed, VersionConflict
+from db.refusal import (
+    AlreadyExists,
+    Archived,
+    NotFound,
+    NotPermitted,
+    Refused,
+    TimeOutOfRange,
+    ValidationFailed,
+    VersionConflict,
+)
 from modules.equipment import tables as t
 from modules.equipment.meters import service
 from modules.equipment.meters.rules import MeterKind, ReadingKind, ReadingNotMonotonic
-from modules.equipment.status.rules import Archived, TimeOutOfRange
 from tests.support import Tenant
 
 from .conftest import Floor
@@ -146,3 +154,13 @@ async def test_a_meter_of_another_plant_or_organization(floor: Floor, meter: t.M
         async with floor.database.write(floor.admin, "equipment.manage") as tx:
             await service.create(tx, floor.machine.id, code="CYC", name="X", kind=MeterKind.OTHER, unit="x")
     assert refused.value.path == ("code",)
+
+
+async def test_a_right_in_one_department_reads_no_meter_of_another(floor: Floor, meter: t.Meter) -> None:
+    narrow = floor.tenant.in_department("maintenance_technician")
+    await read(floor, meter, 1, 2, actor=narrow)
+    async with floor.database.write(floor.admin) as tx:
+        machine = await tx.locked(t.Machine, floor.machine.id)
+        machine.department_id = None
+    with pytest.raises(NotPermitted):
+        await read(floor, meter, 2, 1, actor=narrow)

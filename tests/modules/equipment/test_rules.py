@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from db.refusal import InvalidTransition, Refused, ValidationFailed
+from db.refusal import InvalidTransition, Refused, TimeOutOfRange, ValidationFailed
 from modules.equipment.reasons.rules import LOSSES, ReasonCategory, applicable
 from modules.equipment.status.rules import (
     AT_WORK,
@@ -22,7 +22,6 @@ from modules.equipment.status.rules import (
     Condition,
     MachineStatus,
     ReasonNeed,
-    TimeOutOfRange,
     check_archivable,
     check_fits,
     check_follows,

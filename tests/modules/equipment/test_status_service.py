@@ -15,10 +15,12 @@ from sqlalchemy import select
 
 from db.refusal import (
     AlreadyExists,
+    Archived,
     InvalidTransition,
     NotFound,
     NotPermitted,
     Refused,
+    TimeOutOfRange,
     ValidationFailed,
     VersionConflict,
 )
@@ -26,7 +28,7 @@ from db.session import Database
 from modules.equipment import tables as t
 from modules.equipment.machines import service as machines
 from modules.equipment.status import service
-from modules.equipment.status.rules import Archived, MachineStatus, TimeOutOfRange
+from modules.equipment.status.rules import MachineStatus
 from tests.support import Tenant
 
 from .conftest import Floor

@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from db.actor import Actor
+from db.actor import Actor, Scope
 from modules.identity.public import load_app_actor
 from schema.ids import encode
 from tests.modules.identity.conftest import PASSWORD
@@ -176,3 +176,73 @@ async def test_writes_with_ids_of_another_tenant_change_nothing(desk: House, ten
     assert await state() == before
     forbidden: Actor = replace(tenant.actor("viewer"))
     assert await desk.code(forbidden, WRITES, ids) == "FORBIDDEN"
+
+
+async def test_a_right_in_one_department_changes_no_other_and_not_the_plant(desk: House, tenant: Tenant, admin):
+    neighbour = await admin.fetchval(
+        "insert into app.departments (organization_id, plant_id, code, name) values ($1, $2, 'N', 'Neighbour') returning id",
+        tenant.organization_id, tenant.plants[0],
+    )  # fmt: skip
+    plant = encode("Plant", tenant.plants[0])
+    own, other = encode("Department", tenant.departments[0]), encode("Department", neighbour)
+    refused = {
+        f'plantUpdate(input: {{id: "{plant}", expectedVersion: 1, name: "Mine"}})': ["id"],
+        f'departmentCreate(input: {{plantId: "{plant}", code: "M", name: "Mine"}})': ["plantId"],
+        f'departmentUpdate(input: {{id: "{other}", expectedVersion: 1, name: "Mine"}})': ["id"],
+        f'departmentArchive(input: {{id: "{other}", expectedVersion: 1}})': ["id"],
+        f'departmentUnarchive(input: {{id: "{other}", expectedVersion: 1}})': ["id"],
+    }
+    head = tenant.in_department()
+    for call, path in refused.items():
+        (answer,) = (await desk.data(head, f"mutation {{ {call} {{ errors {{ code path }} }} }}")).values()
+        assert answer["errors"] == [{"code": "FORBIDDEN", "path": path}], call
+    rename = f'departmentUpdate(input: {{id: "{own}", expectedVersion: 1, name: "Mine"}}) {{ errors {{ code }} }}'
+    assert (await desk.data(head, f"mutation {{ {rename} }}"))["departmentUpdate"]["errors"] == []
+
+
+async def test_a_count_is_as_readable_as_what_it_counts(desk: House, tenant: Tenant):
+    asked = "{ users { nodes { managedProjects { totalCount { value } edges { cursor } } } } }"
+    reader = tenant.actor()
+    without = {code: scope for code, scope in reader.permissions.items() if code != "projects.read"}
+    assert await desk.code(replace(reader, permissions=without), asked) == "FORBIDDEN"
+    await desk.data(reader, asked)
+
+
+async def test_a_replay_shows_only_what_the_caller_may_still_see(desk: House, tenant: Tenant):
+    here, there = tenant.plants
+    rename = """mutation($id: ID!) { plantUpdate(input: {id: $id, expectedVersion: 1, name: "New", idempotencyKey: "k"}) {
+      plant { name } errors { code } } }"""
+    may, elsewhere = tenant.actor(), frozenset({there})
+    without_access = replace(may, readable=elsewhere, writable=elsewhere)
+    without_right = replace(may, permissions=dict.fromkeys(may.permissions, Scope.of_plants(elsewhere)))
+    answers = [
+        (await desk.data(actor, rename, {"id": encode("Plant", here)}))["plantUpdate"]
+        for actor in (may, may, without_access, without_right)
+    ]
+    shown = [{"plant": {"name": "New"}, "errors": []}] * 2 + [{"plant": None, "errors": []}] * 2
+    assert answers == shown
+
+
+async def test_a_user_is_found_by_the_address_whatever_the_case(desk: House, tenant: Tenant):
+    ask = "query($e: String!, $n: String!) { user(by: {email: $e}) { id } named: user(by: {username: $n}) { id } }"
+    address = f"Viewer@{tenant.code}.EXAMPLE"
+    name = (
+        await desk.data(tenant.actor(), "query($e: String!) { user(by: {email: $e}) { username } }", {"e": address})
+    )["user"]["username"]
+    found = await desk.data(tenant.actor(), ask, {"e": address, "n": name.upper()})
+    assert found == {key: {"id": encode("User", tenant.users["viewer"])} for key in ("user", "named")}
+
+
+async def test_a_taken_code_is_told_also_beside_a_new_head(desk: House, tenant: Tenant):
+    person = encode("User", tenant.users["viewer"])
+    made = f'departmentCreate(input: {{plantId: "{encode("Plant", tenant.plants[0])}", code: "TAKEN", name: "A"}})'
+    assert (await desk.data(tenant.actor(), f"mutation {{ {made} {{ errors {{ code }} }} }}"))["departmentCreate"] == {
+        "errors": []
+    }
+    department, plant = encode("Department", tenant.departments[0]), encode("Plant", tenant.plants[0])
+    for call in (
+        f'departmentUpdate(input: {{id: "{department}", expectedVersion: 1, code: "TAKEN", headId: "{person}"}})',
+        f'plantUpdate(input: {{id: "{plant}", expectedVersion: 1, code: "P2", managerId: "{person}"}})',
+    ):
+        (answer,) = (await desk.data(tenant.actor(), f"mutation {{ {call} {{ errors {{ code path }} }} }}")).values()
+        assert answer["errors"] == [{"code": "ALREADY_EXISTS", "path": ["code"]}]

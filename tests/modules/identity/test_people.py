@@ -8,7 +8,7 @@ import asyncpg
 import pytest
 
 from db.actor import EVERYWHERE, Actor, Scope
-from db.refusal import AlreadyExists, NotFound, NotPermitted, ValidationFailed, VersionConflict
+from db.refusal import AlreadyExists, Archived, NotFound, NotPermitted, ValidationFailed, VersionConflict
 from db.session import Database
 from modules.identity import rules
 from modules.identity.access import service as access
@@ -97,7 +97,7 @@ async def test_archived_users_hold_nothing_and_come_back_as_they_were(database, 
     async with database.write(tenant.actor()) as tx:
         await people.archive(tx, user.id, version=1, now=NOW)
     assert await load_user_actor(database, tenant.organization_id, user.id, None) is None
-    with pytest.raises(rules.Archived):
+    with pytest.raises(Archived):
         await give(database, tenant.actor(), user.id, role, tenant.plants[0])
     async with database.write(tenant.actor()) as tx:
         again = await people.archive(tx, user.id, version=2, now=NOW + timedelta(days=1))
@@ -230,7 +230,7 @@ async def test_keys_of_an_archived_app_do_not_work(database, tenant, app_id):
     async with database.write(tenant.actor()) as tx:
         await apps.archive(tx, app_id, version=1, now=NOW)
     assert await load_app_actor(database, secret, now=NOW) is None
-    with pytest.raises(rules.Archived):
+    with pytest.raises(Archived):
         await make_key(database, tenant.actor(), app_id, ["identity.read"])
 
 

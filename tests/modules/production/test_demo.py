@@ -79,6 +79,20 @@ async def test_people_work_on_machines_only_while_they_run(factory: Shop, admin:
     assert outside == 0
 
 
+async def test_orders_belong_to_projects_that_were_under_way(factory: Shop, admin: asyncpg.Connection) -> None:
+    found = await admin.fetch(
+        "select o.status, p.status as project, o.created_at::date - p.start_date as begun,"
+        " p.actual_end_date - o.actual_end_at::date as left from app.work_orders o"
+        " join app.projects p on p.organization_id = o.organization_id and p.id = o.project_id"
+        " where o.organization_id = $1",
+        factory.tenant.organization_id,
+    )
+    assert len(found) > 5
+    assert all(row["begun"] >= 0 and (row["left"] is None or row["left"] >= 0) for row in found)
+    open_ = {row["project"] for row in found if row["status"] in ("planned", "released", "in_progress", "on_hold")}
+    assert open_ <= {"active", "on_hold"}
+
+
 async def test_the_next_order_takes_the_next_number(factory: Shop, admin: asyncpg.Connection) -> None:
     year = datetime.now(UTC).year
     last = await admin.fetchval(

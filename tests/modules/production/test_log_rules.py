@@ -8,7 +8,7 @@ from itertools import product
 
 import pytest
 
-from db.refusal import InvalidTransition, ValidationFailed
+from db.refusal import InvalidTransition, TimeOutOfRange, ValidationFailed
 from modules.production.logs import rules
 from modules.production.logs.rules import LogKind as K
 from modules.production.operations.rules import Amounts
@@ -70,7 +70,7 @@ def test_both_bounds_of_the_device_time_are_inclusive() -> None:
     rules.check_time(NOW + rules.MAX_AHEAD, NOW)
     rules.check_time(NOW - rules.MAX_LATE, NOW)
     for moment in (NOW + rules.MAX_AHEAD + timedelta(microseconds=1), NOW - rules.MAX_LATE - timedelta(microseconds=1)):
-        with pytest.raises(rules.EventTimeOutOfRange) as refused:
+        with pytest.raises(TimeOutOfRange) as refused:
             rules.check_time(moment, NOW)
         assert refused.value.earliest == NOW - rules.MAX_LATE
         assert refused.value.latest == NOW + rules.MAX_AHEAD

@@ -7,10 +7,9 @@ from datetime import timedelta
 import asyncpg
 import pytest
 
-from db.refusal import InvalidTransition, NotFound, NotPermitted, Refused, ValidationFailed
-from modules.equipment.public import Archived
+from db.refusal import Archived, InvalidTransition, NotFound, NotPermitted, Refused, TimeOutOfRange, ValidationFailed
 from modules.production.labor.rules import OutOfSequence
-from modules.production.logs.rules import AlreadyReversed, EventTimeOutOfRange
+from modules.production.logs.rules import AlreadyReversed
 from modules.production.logs.rules import LogKind as K
 from modules.production.operations.rules import InsufficientWip, OperationStatus, OverCompletion, ReversalBlocked
 from modules.production.orders.rules import WorkOrderStatus as S
@@ -250,7 +249,7 @@ async def test_the_device_time_is_bounded(shop: Shop) -> None:
     order = await shop.order()
     (step,) = await shop.operations(order)
     for moment in (now() + timedelta(minutes=6), ago(days=7, minutes=1)):
-        with pytest.raises(EventTimeOutOfRange):
+        with pytest.raises(TimeOutOfRange):
             await shop.report(step, good=1, at=moment)
     recorded = await shop.report(step, good=1, at=now() + timedelta(minutes=4))
     assert recorded.log.logged_at > recorded.log.created_at

@@ -103,7 +103,9 @@ def test_figures_of_an_order() -> None:
     assert rules.final_yield(Dec(0), Dec(0)) is None
 
 
-@pytest.mark.parametrize(("ordered", "tolerance"), [("0", "0"), ("-1", "0"), ("1", "-0.1"), ("1", "1.01")])
+@pytest.mark.parametrize(
+    ("ordered", "tolerance"), [("0", "0"), ("-1", "0"), ("1", "-0.1"), ("1", "1.01"), ("1", "0.0000001")]
+)
 def test_impossible_orders_are_refused(ordered: str, tolerance: str) -> None:
     with pytest.raises(ValidationFailed):
         rules.check_ordered(Dec(ordered), Dec(tolerance), Dec(0))

@@ -7,8 +7,15 @@ from datetime import UTC, datetime
 import asyncpg
 import pytest
 
-from db.refusal import AlreadyExists, InvalidTransition, NotFound, NotPermitted, ValidationFailed, VersionConflict
-from modules.equipment.public import Archived
+from db.refusal import (
+    AlreadyExists,
+    Archived,
+    InvalidTransition,
+    NotFound,
+    NotPermitted,
+    ValidationFailed,
+    VersionConflict,
+)
 from modules.production.operations.rules import OperationStatus
 from modules.production.orders import service
 from modules.production.orders.rules import AlreadyReported, Incomplete, NotEditable

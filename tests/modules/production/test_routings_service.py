@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any
 
 import pytest
 
 from db.refusal import AlreadyExists, NotFound, NotPermitted, ValidationFailed
+from db.session import WriteTx
 from modules.production.routings import service
 from modules.production.routings.rules import RoutingNotDraft, Step
 from modules.production.routings.rules import RoutingStatus as S
@@ -102,3 +104,18 @@ async def test_scrap_reasons_belong_to_the_whole_organization(shop: Shop, tenant
         await scrap.archive(tx, reason.id, version=2, now=now())
     async with shop.tx(scrap.MANAGE) as tx:
         assert (await scrap.unarchive(tx, reason.id, version=3)).archived_at is None
+
+
+async def test_planning_for_one_department_leaves_the_plants_routings_alone(shop: Shop, tenant: Tenant) -> None:
+    draft = await routing(shop, [Step(10, "Saw")])
+    planner = tenant.in_department("planner")
+    changes: list[Callable[[WriteTx], Awaitable[Any]]] = [
+        lambda tx: service.update(tx, draft.id, version=1, changes={"name": "Mine"}, steps=None),
+        lambda tx: service.revise(tx, draft.id),
+        lambda tx: service.activate(tx, draft.id, version=1, now=now()),
+        lambda tx: service.retire(tx, draft.id, version=1, now=now()),
+    ]
+    for change in changes:
+        with pytest.raises(NotPermitted):
+            async with shop.database.write(planner, "production.plan") as tx:
+                await change(tx)

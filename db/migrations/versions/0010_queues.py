@@ -7,8 +7,8 @@ from alembic import op
 
 from db.migrations import run_sql, run_text
 
-revision = "0008_queues"
-down_revision = "0006_production"
+revision = "0010_queues"
+down_revision = "0009_files"
 
 PGMQ = Path(str(distribution("pgmq").locate_file("pgmq/sql")))  # located, not imported: its client brings a driver
 
@@ -25,8 +25,8 @@ def upgrade() -> None:
             " on conflict (name) do update set available_version = $1, installed_version = $1, detected_at = now()",
             (version,),
         )
-    run_sql("0008_queues.up.sql")
+    run_sql("0010_queues.up.sql")
 
 
 def downgrade() -> None:
-    run_sql("0008_queues.down.sql")
+    run_sql("0010_queues.down.sql")

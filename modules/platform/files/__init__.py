@@ -1,0 +1,1 @@
+"""Files: bytes in object storage, and in PostgreSQL whose they are and what was found in them."""
