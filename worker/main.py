@@ -118,14 +118,14 @@ async def watch_depths(pool: asyncpg.Pool[Any]) -> None:
         await asyncio.sleep(DEPTH_SECONDS)
 
 
-async def forget_cached(pool: asyncpg.Pool[Any]) -> None:
+async def forget_cached(pool: asyncpg.Pool[Any], *, every: float = CACHE_SECONDS) -> None:
     """Have the cache forget what has expired."""
     while True:
         try:
             await pool.fetchval("select ev.forget_cached()")
         except LOST as error:
             logger.warning("the cache was not cleaned", error=type(error).__name__)
-        await asyncio.sleep(CACHE_SECONDS)
+        await asyncio.sleep(every)
 
 
 async def _stop_without(parent: int, stop: Any) -> None:

@@ -18,7 +18,8 @@ from schema.build import build
 from schema.context import Context
 from tests.conftest import Urls
 from tests.support import House, NoHub, NoTokens, Statements, Tenant
-from worker.main import upkeep
+from worker.calls import connect_pool
+from worker.main import forget_cached
 
 COUNT = text("select count(*) from app.machines where organization_id = :org")
 INSERT = (
@@ -240,12 +241,14 @@ async def test_the_worker_takes_out_what_has_expired(desk: Desk, tenant: Tenant,
     await desk.ask(tenant.actor(), "long")
     entries = "select count(*) from app.cache where organization_id = $1"
     assert await admin.fetchval(entries, tenant.organization_id) == 2
-    task = asyncio.create_task(upkeep(urls.events, "select ev.forget_cached()", every=0.05))
+    pool = await connect_pool(urls.events, 1)
+    task = asyncio.create_task(forget_cached(pool, every=0.05))
     async with asyncio.timeout(10):
         while await admin.fetchval(entries, tenant.organization_id) == 2:
             await asyncio.sleep(0.02)
     task.cancel()
     await asyncio.gather(task, return_exceptions=True)
+    pool.terminate()
     assert await admin.fetchval(entries, tenant.organization_id) == 1
 
 

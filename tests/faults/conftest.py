@@ -65,7 +65,12 @@ class Worker:
         self.killed = 0
 
     async def start(self) -> None:
-        environment = {**os.environ, "DATABASE_EVENTS_URL": self._urls.events, "SECRET_KEY": SECRET}
+        environment = {
+            **os.environ,
+            "DATABASE_APP_URL": self._urls.app,
+            "DATABASE_EVENTS_URL": self._urls.events,
+            "SECRET_KEY": SECRET,
+        }
         self._process = await asyncio.create_subprocess_exec(
             sys.executable, "-m", "worker", cwd=REPOSITORY, env=environment, stderr=asyncio.subprocess.DEVNULL
         )
