@@ -25,6 +25,7 @@ from api.health import Measurements, Readiness, alive
 from api.http import HttpEndpoint
 from api.hub import Hub
 from api.limits import Limits
+from api.mailing import known_mail_server
 from api.responses import plain_error
 from api.settings import Settings
 from api.sse import EventStream
@@ -32,7 +33,7 @@ from api.throttle import Slots, Throttle
 from api.ws import SocketEndpoint
 from db.cache import Cache
 from db.session import Database
-from modules.platform.public import FileStorage
+from modules.platform.public import FileStorage, use_mail
 from schema.build import build
 
 CORS_HEADERS = [
@@ -56,6 +57,7 @@ def create_app(
     schema: strawberry.Schema | None = None,
 ) -> Starlette:
     """An ASGI application on a database that is migrated. `app.state.drain.begin()` starts its orderly end."""
+    use_mail(known_mail_server(settings))
     database = Database.connect(
         app_url, pool_size=settings.pool_size, statement_timeout_ms=settings.statement_timeout_ms
     )

@@ -12,11 +12,12 @@ import asyncpg
 from sqlalchemy import Connection, make_url
 
 from api.databases import Databases, databases
+from api.mailing import known_mail_server
 from api.objects import known_objects, objects_folder
 from api.settings import Settings
 from db import tiers
 from db.migrate import current_revision, examine, head_revision
-from modules.platform.public import FileStorage
+from modules.platform.public import FileStorage, MailDelayed, try_mail
 from schema.faults import Fault
 
 LIBRARIES = (
@@ -58,6 +59,7 @@ async def _report(settings: Settings, found: Databases) -> int:
         _say(name, f"connects as {make_url(url).username}" if problem is None else f"cannot connect: {problem}")
         well = well and problem is None
     _say("Files", await _object_storage(settings))
+    _say("Mail", await _mail(settings))
     if found.url is not None:
         connected = await examine(found.url, _relay_is_connected)
         _say("Worker", "its relay is connected" if connected else "no relay is connected: subscriptions get no events")
@@ -80,6 +82,18 @@ async def _object_storage(settings: Settings) -> str:
     finally:
         storage.close()
     return f"{kind}, {where.endpoint}, bucket {where.bucket}: {state}"
+
+
+async def _mail(settings: Settings) -> str:
+    """People are told in the application without it."""
+    server = known_mail_server(settings)
+    if server is None:
+        return "no SMTP_HOST: people are told in the application only"
+    try:
+        await try_mail(server)
+    except MailDelayed as error:
+        return f"{server.host}:{server.port}: {error}"
+    return f"{server.host}:{server.port} answers, {server.tls}"
 
 
 def _say(topic: str, *words: str) -> None:

@@ -143,7 +143,7 @@ class Hub:
         assert self._position is not None
         while True:
             async with lock:
-                rows = await connection.fetch("select * from ev.read($1, $2)", self._position, BATCH)
+                rows = await connection.fetch("select * from ev.read_log($1, $2)", self._position, BATCH)
             for row in rows:
                 if row["pos"] != self._position + 1:  # positions are dense: what is missing was forgotten
                     self._lose(row["pos"] - 1)
@@ -170,6 +170,7 @@ class Hub:
             occurred_at=row["occurred_at"],
             plant_id=row["plant_id"],
             department_id=row["department_id"],
+            recipient_user_id=row["recipient_user_id"],
         )
         for listener in listeners:
             listener.put(event)

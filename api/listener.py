@@ -85,6 +85,8 @@ class Listener:
         self._leave(self)
 
     def _covers(self, event: Event) -> bool:
+        if event.recipient_user_id not in (None, self._actor.user_id):
+            return False
         if self._divided:
             return self._scope.covers_row(event.plant_id, event.department_id)
         return self._scope.covers_plant(event.plant_id)

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
-from pydantic import AfterValidator, BeforeValidator, Field, ValidationError, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, FilePath, ValidationError, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 REPOSITORY = Path(__file__).parent.parent
@@ -52,6 +52,13 @@ def _http(url: str) -> str:
     return url
 
 
+def _mail_address(address: str) -> str:
+    name, _, domain = address.rpartition("@")
+    if not (name and domain and address.isascii() and address.isprintable()) or set(address) & set(' "<>(),:;[]\\'):
+        raise ValueError("must be an address alone, such as unison@example.com")
+    return address
+
+
 def _json_list(value: Any) -> Any:
     if not isinstance(value, str):
         return value
@@ -73,6 +80,7 @@ PostgresUrl = Annotated[str, AfterValidator(_postgresql)]
 Network = Annotated[str, AfterValidator(_network)]
 PrivateKey = Annotated[str, AfterValidator(_private_key)]
 HttpUrl = Annotated[str, AfterValidator(_http)]
+MailAddress = Annotated[str, AfterValidator(_mail_address)]
 
 
 class Settings(BaseSettings):
@@ -123,7 +131,7 @@ class Settings(BaseSettings):
     max_subscriptions_per_principal: int = Field(default=100, ge=1)
     drain_seconds: float = Field(default=10.0, ge=0)
 
-    # Objects and SAP
+    # Objects
     minio_endpoint: str | None = None
     minio_access_key: str | None = Field(default=None, repr=False)
     minio_secret_key: str | None = Field(default=None, repr=False)
@@ -131,6 +139,18 @@ class Settings(BaseSettings):
     minio_secure: bool = False
     minio_region: str = "us-east-1"
     minio_public_url: HttpUrl | None = None
+
+    # Mail
+    smtp_host: str | None = None
+    smtp_port: int = Field(default=587, ge=1, le=65535)
+    smtp_tls: Literal["starttls", "tls", "none"] = "starttls"
+    smtp_username: str | None = None
+    smtp_password: str | None = Field(default=None, repr=False)
+    smtp_from: MailAddress | None = None
+    smtp_ca_file: FilePath | None = None
+    password_reset_url: HttpUrl | None = None
+
+    # SAP
     sap_base_url: HttpUrl | None = None
     sap_username: str | None = None
     sap_password: str | None = Field(default=None, repr=False)
@@ -168,6 +188,15 @@ class Settings(BaseSettings):
             (
                 bool(self.minio_endpoint) and not (self.minio_access_key and self.minio_secret_key),
                 "MINIO_ENDPOINT: needs MINIO_ACCESS_KEY and MINIO_SECRET_KEY",
+            ),
+            (bool(self.smtp_host and not self.smtp_from), "SMTP_FROM: required with SMTP_HOST"),
+            (
+                bool(self.smtp_username) != bool(self.smtp_password),
+                "SMTP_USERNAME: needs SMTP_PASSWORD, and the reverse",
+            ),
+            (
+                bool(production and self.smtp_password and self.smtp_tls == "none"),
+                "SMTP_TLS: a password is not sent in the clear in production",
             ),
         ]
 

@@ -74,6 +74,14 @@ class TenantTable(LedgerTable):
     )
 
 
+class PersonalTable(LedgerTable):
+    """A row one person sees, whatever rights others hold: a policy compares `user_id` with the caller."""
+
+    __abstract__ = True
+
+    user_id: Mapped[int] = mapped_column(BigInteger, info={"ref": "User"})
+
+
 def ref(type_name: str, **kwargs: Any) -> Any:
     """A foreign key column; `type_name` is the GraphQL type it points to."""
     return mapped_column(BigInteger, info={"ref": type_name}, **kwargs)

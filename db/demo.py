@@ -17,7 +17,7 @@ from db.roles import OWNER
 
 ROWS_PER_STATEMENT = 5_000
 CONTEXT = [f"app.{verb}_{what}" for verb in ("read", "write") for what in ("plants", "whole_plants", "departments")]
-TRACKING = ("app.touch", "app.record_change", "app.record_event")
+TRACKING = ("app.touch", "app.record_change", "app.record_event", "app.announce_notifications")
 
 
 class Demo:

@@ -33,6 +33,8 @@ class Event:
     occurred_at: datetime
     plant_id: int | None = None
     department_id: int | None = None
+    recipient_user_id: int | None = None
+    """The only person who may be told; None where rights decide."""
     resync_required: bool = False
     """Events before this one are missing: read everything again."""
 

@@ -18,7 +18,7 @@ from schema.connection import Connection, Page
 from schema.ids import key
 from schema.listing import Listing
 from schema.loaders import count_of, first_where, page_of
-from schema.node import Node, argument, page_arguments
+from schema.node import Declared, Node, argument, page_arguments
 from schema.permissions import AUTHENTICATED, PUBLIC, requires
 from schema.subscribe import MOST_INTERVAL_MS, Event, Subscription
 from schema.write import Mutation
@@ -80,6 +80,11 @@ def _root(
     return RootField(kind, field)
 
 
+def _asked(declared: Declared) -> str:
+    """Rows of a type without a permission are their reader's own: being signed in is enough."""
+    return AUTHENTICATED if declared.permission is None else declared.permission
+
+
 def lookup(node: type[N], *, description: str, deprecated: str | None = None, **keys: Any) -> RootField:
     """One object by its id or another unique key of the organization: `x(by: {id} | {number} | …)`. A key of several
     columns is a mapping of names to columns: `external_ref={"system": …, "key": …}`."""
@@ -101,7 +106,7 @@ def lookup(node: type[N], *, description: str, deprecated: str | None = None, **
             return await first_where(tx, node, _key_is(keys[public], getattr(by, public)))
 
     by = argument("by", by_input, f"Which {declared.name}: exactly one of its keys")
-    return _root("query", run, node, [by], declared.permission, description, deprecated, lookup=node, keys=keys)
+    return _root("query", run, node, [by], _asked(declared), description, deprecated, lookup=node, keys=keys)
 
 
 def _key_type(name: str, public: str, source: Any) -> Any:
@@ -145,7 +150,7 @@ def listing(node: type[N], of: Listing, *, description: str, deprecated: str | N
         return page.connection(rows, positions, count)
 
     annotation = Connection[node]  # type: ignore[valid-type]
-    return _root("query", run, annotation, page_arguments(of), declared.permission, description, deprecated, listing=of)
+    return _root("query", run, annotation, page_arguments(of), _asked(declared), description, deprecated, listing=of)
 
 
 def query(permission: str, *, description: str, deprecated: str | None = None) -> Callable[[F], RootField]:
@@ -213,5 +218,5 @@ def events(node: type[N], of: Listing, *, description: str, deprecated: str | No
         ),
     ]
     return _root(
-        "subscription", Subscription(node, of), Event[node], arguments, declared.permission, description, deprecated, topic=declared.name  # type: ignore[valid-type]
+        "subscription", Subscription(node, of), Event[node], arguments, _asked(declared), description, deprecated, topic=declared.name  # type: ignore[valid-type]
     )  # fmt: skip

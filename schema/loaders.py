@@ -45,6 +45,10 @@ class Loaders:
 
         return page.connection(rows, positions, count)
 
+    def asked(self, name: str, node: type[Node], read: Batch) -> DataLoader[int, Any]:
+        """What a module asks by a key of its own, once for many objects; the rows are those the type's permission shows."""
+        return self._loader(("asked", name), node, read)
+
     def _loader(self, name: Any, node: type[Node], read: Batch) -> DataLoader[Any, Any]:
         """The loader of a link, made when it is first used; its rows are those the type's permission shows."""
         if name not in self._made:

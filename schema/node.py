@@ -15,7 +15,7 @@ from strawberry.types.arguments import StrawberryArgument
 from strawberry.types.field import StrawberryField
 from strawberry.types.lazy_type import LazyType
 
-from db.base import LedgerTable
+from db.base import LedgerTable, PersonalTable
 from schema.connection import Connection, Page
 from schema.ids import encode
 from schema.listing import Listing
@@ -93,6 +93,11 @@ class Declared:
     permission: str | None
     columns: dict[str, Any]
     """Every column any field of the type needs, by name; always with `id`."""
+
+    @property
+    def personal(self) -> bool:
+        """Are its rows seen by one person each: what was read for one caller is no answer for another."""
+        return issubclass(self.table, PersonalTable)
 
     @property
     def divided(self) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import ModuleType
-from typing import Any
+from typing import Any, Literal
 
 from db.refusal import Refused
 from schema.fields import RootField
@@ -29,6 +29,19 @@ class Permission:
 
 
 @dataclass(frozen=True, kw_only=True)
+class NotificationKind:
+    """Something people are told of. Title and body are templates over the facts of the occasion; the channels are those of
+    who has not chosen otherwise."""
+
+    description: str
+    title: str
+    body: str
+    severity: Literal["info", "warning", "critical"] = "info"
+    in_app: bool = True
+    email: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
 class Module:
     name: str
     depends_on: Sequence[str] = ()
@@ -46,6 +59,8 @@ class Module:
     """Handlers of jobs by kind; a kind starts with the module's name."""
     schedules: Mapping[str, Schedule] = field(default_factory=dict)
     """Recurring work by code; a code starts with the module's name."""
+    notifications: Mapping[str, NotificationKind] = field(default_factory=dict)
+    """What people are told of, by kind; a kind starts with the module's name."""
     demo: Callable[[Any], Awaitable[None]] | None = None
     """Contributes to the demo factory."""
 

@@ -13,16 +13,17 @@ import asyncpg
 from prometheus_client import start_http_server
 
 from api import logs, metrics, tracing
+from api.mailing import known_mail_server
 from api.objects import known_objects
 from api.settings import Settings, SettingsError
 from db.queue import Queue
 from db.roles import app_url, events_url
 from db.session import Database
 from modules import MODULES
-from modules.platform.public import FileStorage
+from modules.platform.public import FileStorage, use_mail
 from schema.build import permissions
 from schema.registry import Module, register
-from worker import files
+from worker import files, mails
 from worker.calls import connect_pool
 from worker.consumer import LOST, SLOTS, Consumer
 from worker.relay import Relay
@@ -72,6 +73,14 @@ async def run(settings: Settings, *, supervised: bool = False, modules: Sequence
         beside.append(asyncio.create_task(files.keep_clean(events, FileStorage(where))))
     else:
         logger.warning("no object storage is set up: files are not cleaned")
+    mail_server = known_mail_server(settings)
+    use_mail(mail_server)
+    if mail_server is not None:
+        beside.append(asyncio.create_task(mails.keep_mailing(database, mail_server)))
+    else:
+        logger.warning(
+            "no mail server is set up: people are told in the application only, passwords are not reset by mail"
+        )
     if supervised:
         beside.append(asyncio.create_task(_stop_without(os.getppid(), stop)))
     logger.info("worker started")

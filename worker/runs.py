@@ -16,6 +16,7 @@ from db.session import Database, WriteTx
 from schema.work import Abandon, Handler, InTransaction, Outside, Policy, Postpone, Work
 from worker.calls import Calls
 from worker.messages import Message
+from worker.notices import tell_of
 
 GROUP_SECONDS = 1.0
 """How long jobs are put into one transaction before it commits."""
@@ -117,7 +118,9 @@ class Runner:
             again_in_seconds=delay, request_id=message.request_id, exc_info=None if _expected(error) else error,
         )  # fmt: skip
         self._count(outcome, [message])
-        await self._calls.failed(message.id, message.read, safe_text(error), delay)
+        failed = await self._calls.failed(message.id, message.read, safe_text(error), delay)
+        if failed and delay is None:
+            await tell_of(self._database, self._actor(message), self._queue, message.job, safe_text(error))
 
     def _actor(self, message: Message, *, request: bool = True) -> Actor:
         return Actor(

@@ -2,6 +2,10 @@
 create or replace function app.org_id() returns integer language sql stable parallel safe
 return nullif(current_setting('app.org_id', true), '')::integer;
 
+-- app.user_id(): the person of the running transaction; unset for programs, jobs and callers who are not signed in.
+create or replace function app.user_id() returns bigint language sql stable parallel safe
+return nullif(current_setting('app.user_id', true), '')::bigint;
+
 -- app.in_list(setting, id): is the id in a setting that is 'all' or a comma-separated list; null and unset are nowhere.
 create or replace function app.in_list(setting text, id bigint) returns boolean language sql stable parallel safe
 return current_setting(setting, true) = 'all'

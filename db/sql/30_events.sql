@@ -15,9 +15,11 @@ begin
         select newest + row_number() over (order by id) as pos, t.* from taken t
     ), logged as (
         insert into ev.log (pos, organization_id, plant_id, department_id, topic, entity_id, operation, changed_fields,
-                            from_status, to_status, actor_user_id, actor_app_id, request_id, occurred_at, logged_at)
+                            from_status, to_status, actor_user_id, actor_app_id, request_id, occurred_at, logged_at,
+                            recipient_user_id)
         select pos, organization_id, plant_id, department_id, topic, entity_id, operation, changed_fields,
-               from_status, to_status, actor_user_id, actor_app_id, request_id, occurred_at, stamp
+               from_status, to_status, actor_user_id, actor_app_id, request_id, occurred_at, stamp,
+               recipient_user_id
         from placed returning 1
     )
     select count(*) into moved from logged;
@@ -28,7 +30,20 @@ begin
     return moved;
 end $$;
 
--- ev.read(after, most): the events after a position, in order.
+-- ev.read_log(after, most): the events after a position, in order. One with a recipient is for that person alone.
+create or replace function ev.read_log(after bigint, most integer)
+returns table (pos bigint, organization_id integer, plant_id bigint, department_id bigint, topic text, entity_id bigint,
+               operation text, changed_fields text[], from_status text, to_status text, actor_user_id bigint,
+               actor_app_id bigint, request_id text, occurred_at timestamptz, recipient_user_id bigint)
+language plpgsql stable security definer set search_path = pg_catalog as $$
+begin
+    return query select l.pos, l.organization_id, l.plant_id, l.department_id, l.topic, l.entity_id, l.operation,
+                        l.changed_fields, l.from_status, l.to_status, l.actor_user_id, l.actor_app_id, l.request_id, l.occurred_at,
+                        l.recipient_user_id
+                 from ev.log l where l.pos > after order by l.pos limit most;
+end $$;
+
+-- ev.read(after, most): the same for processes of the version before, while they are being replaced.
 create or replace function ev.read(after bigint, most integer)
 returns table (pos bigint, organization_id integer, plant_id bigint, department_id bigint, topic text, entity_id bigint,
                operation text, changed_fields text[], from_status text, to_status text, actor_user_id bigint,
@@ -37,7 +52,7 @@ language plpgsql stable security definer set search_path = pg_catalog as $$
 begin
     return query select l.pos, l.organization_id, l.plant_id, l.department_id, l.topic, l.entity_id, l.operation,
                         l.changed_fields, l.from_status, l.to_status, l.actor_user_id, l.actor_app_id, l.request_id, l.occurred_at
-                 from ev.log l where l.pos > after order by l.pos limit most;
+                 from ev.read_log(after, most) l;
 end $$;
 
 -- ev.position(): the position of the newest event.
@@ -118,7 +133,8 @@ begin
 end $$;
 
 -- app.read_events(after, upto, topics, divided, most): the transaction's organization's events of some topics between two
--- positions, in order, as far as they lie in its plants; those of a divided topic also have to lie in its departments.
+-- positions, in order, as far as they lie in its plants; those of a divided topic also have to lie in its departments,
+-- those for one person are read by that person.
 create or replace function app.read_events(after bigint, upto bigint, topics text[], divided text[], most integer)
 returns table (pos bigint, plant_id bigint, department_id bigint, topic text, entity_id bigint, operation text,
                changed_fields text[], from_status text, to_status text, occurred_at timestamptz)
@@ -129,6 +145,7 @@ begin
            l.to_status, l.occurred_at
     from ev.log l
     where l.organization_id = app.org_id() and l.pos > after and l.pos <= upto and l.topic = any (topics)
+      and (l.recipient_user_id is null or l.recipient_user_id = app.user_id())
       and (l.plant_id is null
            or case when l.topic = any (divided) then app.reads_department(l.plant_id, l.department_id)
                    else app.reads_plant(l.plant_id) end)
@@ -137,6 +154,6 @@ end $$;
 
 revoke all on all functions in schema ev from public;
 revoke execute on function ev.forget(timestamptz), ev.log_days(timestamptz, timestamptz), ev.keep_log(integer) from unison_events;
-grant execute on function ev.relay(integer), ev.read(bigint, integer), ev.position() to unison_events;
+grant execute on function ev.relay(integer), ev.read(bigint, integer), ev.read_log(bigint, integer), ev.position() to unison_events;
 revoke execute on function app.event_window(bigint), app.oldest_event(), app.read_events from public;
 grant execute on function app.event_window(bigint), app.oldest_event(), app.read_events to unison_app;

@@ -14,6 +14,7 @@ from schema.registry import Module, Permission
 
 from . import demo, graph, types
 from .meters.rules import ReadingNotMonotonic
+from .status.notices import KINDS
 from .status.service import LATE_TOLERANCE
 
 MODULE = Module(
@@ -41,6 +42,7 @@ MODULE = Module(
     },
     refusals=[ReadingNotMonotonic],
     settings=[LATE_TOLERANCE],
+    notifications=KINDS,
     extends={Plant: types.PlantEquipment, Department: types.DepartmentEquipment},
     demo=demo.make,
 )

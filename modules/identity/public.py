@@ -1,10 +1,11 @@
 """What other modules may use of identity."""
 
 from . import tables
+from .access.holders import holders_of, roles_with
 from .access.service import everywhere as require_everywhere
 from .actors import issue_token_for, load_app_actor, load_user_actor
 from .sessions.passwords import hash_now
-from .sessions.resets import ResetMail, take_mails
+from .sessions.resets import ResetMail, mail_not_sent, reset_life, take_mails
 from .sessions.tokens import KEY_PREFIX, Claims, InvalidToken, TokenSigner
 from .tables import Department as DepartmentRow
 from .tables import Organization as OrganizationRow
@@ -14,6 +15,6 @@ from .types import App, Department, Organization, Plant, User
 
 __all__ = [
     "KEY_PREFIX", "App", "Claims", "Department", "DepartmentRow", "InvalidToken", "Organization", "OrganizationRow", "Plant",
-    "PlantRow", "ResetMail", "TokenSigner", "User", "UserRow", "hash_now", "issue_token_for", "load_app_actor",
-    "load_user_actor", "require_everywhere", "tables", "take_mails",
+    "PlantRow", "ResetMail", "TokenSigner", "User", "UserRow", "hash_now", "holders_of", "issue_token_for", "load_app_actor",
+    "load_user_actor", "mail_not_sent", "require_everywhere", "reset_life", "roles_with", "tables", "take_mails",
 ]  # fmt: skip

@@ -11,12 +11,14 @@ from schema.permissions import (
     SUPERVISOR,
     WAREHOUSE,
 )
-from schema.registry import Module, Permission
+from schema.registry import Module, NotificationKind, Permission
 
 from . import graph, types
 from .files import rules as files
 from .files import settings as file_settings
 from .files.types import File
+from .notifications.jobs import JOBS as MAILING
+from .notifications.types import Notification
 from .numbering.service import ZONE
 from .work import demo, jobs
 
@@ -28,7 +30,7 @@ MODULE = Module(
     name="platform",
     depends_on=["identity"],
     graph=graph,
-    types=[types.AuditEntry, File],
+    types=[types.AuditEntry, File, Notification],
     permissions={
         "audit.read": Permission("See who changed what, with every value before and after"),
         "settings.read": Permission("See settings and numbering schemes", [PLANT_MANAGER]),
@@ -41,8 +43,17 @@ MODULE = Module(
         "files.delete": Permission("Delete files", [PLANT_MANAGER, SUPERVISOR]),
     },
     refusals=[files.UploadMissing, files.UploadExpired, files.UploadDiffers, files.FileTypeMismatch],
-    jobs=jobs.JOBS,
+    jobs={**jobs.JOBS, **MAILING},
     schedules=jobs.SCHEDULES,
+    notifications={
+        "platform.job_dead": NotificationKind(
+            description="Work in the background was given up; told once until it is read",
+            title="Work was given up: {{ kind }}",
+            body="Job {{ job }} in the queue {{ queue }} was given up after {{ attempts }} attempt{{ 's' if attempts > 1 }}."
+            "\n{{ error }}\nThe dead letters show it, and others since: run it again, or discard it.",
+            severity="warning",
+        )
+    },
     settings=[ZONE, *file_settings.ALL],
     demo=demo.make,
 )

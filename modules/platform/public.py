@@ -1,8 +1,16 @@
 """What other modules may use of platform."""
 
 from .files.storage import S3, FileStorage
+from .notifications.demo import tell_past
+from .notifications.jobs import MAIL
+from .notifications.mail import of_reset
+from .notifications.service import Holders, notify
+from .notifications.smtp import MailDelayed, MailRefused, MailServer, deliver, mail_server, try_mail, use_mail
 from .numbering.service import next_number
 from .rules import DocumentType, SettingKey, SettingType
 from .settings.service import get_setting
 
-__all__ = ["S3", "DocumentType", "FileStorage", "SettingKey", "SettingType", "get_setting", "next_number"]
+__all__ = [
+    "MAIL", "S3", "DocumentType", "FileStorage", "Holders", "MailDelayed", "MailRefused", "MailServer", "SettingKey", "SettingType",
+    "deliver", "get_setting", "mail_server", "next_number", "notify", "of_reset", "tell_past", "try_mail", "use_mail",
+]  # fmt: skip

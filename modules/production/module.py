@@ -10,6 +10,7 @@ from . import demo, extensions, graph, settings, types
 from .labor.rules import OutOfSequence
 from .logs.rules import AlreadyReversed
 from .operations.rules import InsufficientWip, OverCompletion, ReversalBlocked
+from .orders.notices import KINDS
 from .orders.rules import AlreadyReported, Incomplete, NotEditable, WorkStillRunning
 from .routings.rules import RoutingNotActive, RoutingNotDraft
 
@@ -67,5 +68,6 @@ MODULE = Module(
         Project: extensions.ProjectProduction,
     },
     settings=settings.ALL,
+    notifications=KINDS,
     demo=demo.make,
 )

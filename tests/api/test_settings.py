@@ -10,6 +10,7 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
+from api.mailing import known_mail_server
 from api.settings import REPOSITORY, Settings, SettingsError
 
 KEY = "k" * 32
@@ -53,7 +54,11 @@ def test_development_makes_its_secret_once(monkeypatch: pytest.MonkeyPatch, tmp_
 
 
 def test_secrets_are_not_shown(monkeypatch: pytest.MonkeyPatch) -> None:
-    shown = repr(load(monkeypatch, SECRET_KEY=KEY, DATABASE_URL="postgresql://u:hidden@host/db", JWT_PRIVATE_KEY=PEM))
+    settings = load(
+        monkeypatch, SECRET_KEY=KEY, DATABASE_URL="postgresql://u:hidden@host/db", JWT_PRIVATE_KEY=PEM,
+        SMTP_HOST="mail.example", SMTP_FROM="unison@acme.example", SMTP_USERNAME="unison", SMTP_PASSWORD="hidden",
+    )  # fmt: skip
+    shown = repr(settings) + repr(known_mail_server(settings))
     assert KEY not in shown
     assert "hidden" not in shown
     assert "PRIVATE" not in shown
@@ -76,6 +81,13 @@ def test_secrets_are_not_shown(monkeypatch: pytest.MonkeyPatch) -> None:
         ({"DATABASE_URL": "mysql://x"}, "DATABASE_URL: must look like postgresql://"),
         ({"SAP_BASE_URL": "https://sap"}, "SAP_BASE_URL: needs SAP_USERNAME"),
         ({"MINIO_ENDPOINT": "s3:9000"}, "MINIO_ENDPOINT: needs MINIO_ACCESS_KEY"),
+        ({"SMTP_HOST": "mail.example"}, "SMTP_FROM: required"),
+        ({"SMTP_FROM": "Unison <unison@acme.example>"}, "SMTP_FROM: must be an address alone"),
+        ({"SMTP_FROM": "unison"}, "SMTP_FROM: must be an address alone"),
+        ({"SMTP_PASSWORD": "x"}, "SMTP_USERNAME: needs SMTP_PASSWORD"),
+        ({"SMTP_TLS": "maybe"}, "SMTP_TLS: input should be"),
+        ({"SMTP_CA_FILE": "/no/such/file"}, "SMTP_CA_FILE: path does not point to a file"),
+        ({"PASSWORD_RESET_URL": "app.example"}, "PASSWORD_RESET_URL: must start with"),
         ({"UNISON_ENV": "staging"}, "UNISON_ENV: input should be"),
         ({"UNISON_HOME": "/proc/nowhere"}, "UNISON_HOME: /proc/nowhere cannot be used"),
     ],

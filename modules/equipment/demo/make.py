@@ -10,7 +10,9 @@ from zoneinfo import ZoneInfo
 
 from db.demo import Demo
 from modules.equipment.meters.rules import MeterKind, ReadingKind
+from modules.equipment.status import notices
 from modules.equipment.status.rules import MachineStatus as S
+from modules.platform.public import Holders, tell_past
 
 from .catalogue import KINDS, REASONS, Kind
 from .history import Fact, ending_in, facts, running
@@ -51,6 +53,13 @@ async def make(demo: Demo) -> None:
         (period for m, found in zip(machines, times, strict=True) for period in _periods(m, found, reasons, recorder)),
     )
     await _meters(demo, machines, times)
+    for machine in machines:
+        if machine["status"] is S.DOWN:
+            given = notices.facts(machine, reason=REASONS["MECH"][0])
+            await tell_past(
+                demo, notices.MACHINE_DOWN, given, to=Holders(notices.TOLD_OF_DOWN, machine["department_id"]),
+                at=machine["status_since"], plant_id=machine["plant_id"], about=("Machine", machine["id"]),
+            )  # fmt: skip
     demo.shared["reason_codes"] = reasons
     demo.shared["machines"] = [
         {**m, "running": running(found, demo.now)} for m, found in zip(machines, times, strict=True)

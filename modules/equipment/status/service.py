@@ -12,7 +12,7 @@ from db.session import ReadTx, WriteTx
 from modules.equipment.tables import Machine, ReasonCode, StatusPeriod
 from modules.platform.public import SettingKey, SettingType, get_setting
 
-from . import rules
+from . import notices, rules
 from .rules import Condition, MachineStatus
 
 LATE_TOLERANCE: Final = SettingKey(
@@ -41,7 +41,11 @@ async def record(
     if machine.archived_at is not None:
         raise Archived("The machine is archived", path=("machineId",))
     await check_reason(tx, status, reason_code_id)
-    return await place(tx, machine, Condition(status, reason_code_id), occurred_at, notes=notes, now=now)
+    before = machine.status
+    period = await place(tx, machine, Condition(status, reason_code_id), occurred_at, notes=notes, now=now)
+    if machine.status is MachineStatus.DOWN and before is not MachineStatus.DOWN:
+        await notices.tell_down(tx, machine, notes)
+    return period
 
 
 async def begin(tx: WriteTx, machine: Machine, *, now: datetime) -> StatusPeriod:

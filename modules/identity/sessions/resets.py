@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from datetime import datetime
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from uuid import UUID
 
 from sqlalchemy import text
 
@@ -20,13 +21,20 @@ from . import passwords, service, tokens
 class ResetMail:
     """A mail to write. The token in it exists in the clear only here."""
 
+    id: UUID
+    """Of the request."""
     organization_id: int
     organization_name: str
     user_id: int
     email: str
     full_name: str
     locale: str
-    token: str
+    token: str = field(repr=False)
+
+
+def reset_life() -> timedelta:
+    """How long a mailed token can be used."""
+    return rules.MAILED_RESET_LIFE
 
 
 async def change(tx: WriteTx, *, current: str, new: str, now: datetime) -> Refused | None:
@@ -68,7 +76,7 @@ async def request(tx: WriteTx, *, organization: str, email: str, now: datetime) 
 async def take_mails(tx: WriteTx, *, now: datetime, most: int = 50) -> list[ResetMail]:
     """Mails to send, each with a fresh token. Taken for good when the transaction commits, so send before it does."""
     mails = []
-    for row in await tx.rows(text("select * from auth.resets_to_send(:most)"), {"most": most}):
+    for row in await tx.rows(text("select * from auth.resets_to_send(:most, :now)"), {"most": most, "now": now}):
         token = tokens.new_secret(tokens.RESET_PREFIX)
         await tx.execute(
             text("select auth.reset_sent(:id, :hash, :expires, :now)"),
@@ -76,10 +84,23 @@ async def take_mails(tx: WriteTx, *, now: datetime, most: int = 50) -> list[Rese
         )
         mails.append(
             ResetMail(
-                row.organization_id, row.organization_name, row.user_id, row.email, row.full_name, row.locale, token
+                row.id,
+                row.organization_id,
+                row.organization_name,
+                row.user_id,
+                row.email,
+                row.full_name,
+                row.locale,
+                token,
             )
         )
     return mails
+
+
+async def mail_not_sent(tx: WriteTx, id: UUID, *, attempts: int) -> bool:
+    """After the transaction that took a mail was rolled back: it waits for another attempt; after so many it is given up.
+    Answers whether it waits."""
+    return bool(await tx.scalar(text("select auth.reset_not_sent(:id, :attempts)"), {"id": id, "attempts": attempts}))
 
 
 async def create(tx: WriteTx, user: User, *, now: datetime) -> tuple[str, datetime]:

@@ -1,4 +1,4 @@
-"""Platform's own work in the background: jobs that are over are forgotten."""
+"""Platform's own work in the background: jobs that are over and old notifications are forgotten."""
 
 from __future__ import annotations
 
@@ -10,15 +10,20 @@ from db.session import WriteTx
 from schema.work import InTransaction, Job, Schedule
 
 KEPT = timedelta(days=30)
+NOTIFICATIONS_KEPT = timedelta(days=90)
 
 
 async def forget(tx: WriteTx, _job: Job) -> None:
-    await tx.execute(text("select app.forget_jobs(:before)"), {"before": datetime.now(UTC) - KEPT})
+    now = datetime.now(UTC)
+    await tx.execute(text("select app.forget_jobs(:before)"), {"before": now - KEPT})
+    await tx.execute(text("select app.forget_notifications(:before)"), {"before": now - NOTIFICATIONS_KEPT})
 
 
 JOBS = {"platform.forget": InTransaction(forget)}
 SCHEDULES = {
     "platform.forget": Schedule(
-        cron="17 2 * * *", kind="platform.forget", description="Forgets jobs and runs of schedules after 30 days"
+        cron="17 2 * * *",
+        kind="platform.forget",
+        description="Forgets jobs and runs of schedules after 30 days, notifications after 90",
     )
 }

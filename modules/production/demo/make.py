@@ -10,6 +10,8 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from db.demo import Demo
+from modules.platform.public import Holders, tell_past
+from modules.production.orders import notices
 from modules.production.orders import rules as orders
 from modules.production.orders.rules import WorkOrderPriority
 from modules.production.orders.rules import WorkOrderStatus as S
@@ -22,6 +24,8 @@ from .simulate import Book, Place, Stretch
 DAYS = 90
 ORDERS = {"acme": 300}
 ELSEWHERE = 40
+TOLD = 8
+"""Of how many orders that were released or held people were told."""
 AGO: dict[S, tuple[float, float]] = {
     S.CLOSED: (20, 88), S.COMPLETED: (6, 30), S.IN_PROGRESS: (1.5, 9), S.RELEASED: (0.2, 3), S.PLANNED: (0.5, 10),
     S.ON_HOLD: (4, 18), S.CANCELLED: (5, 80),
@@ -52,6 +56,13 @@ async def make(demo: Demo) -> None:
         _work(demo, plan, rng)
         plan["project"] = _project(demo, rng, plan)
     await rows.write(demo, plans, routings, reasons)
+    for status, kind in ((S.RELEASED, notices.RELEASED), (S.ON_HOLD, notices.HELD)):
+        latest = sorted((p for p in plans if p["status"] is status), key=lambda p: p["moment"])[-TOLD:]
+        for plan in latest:
+            await tell_past(
+                demo, kind, notices.facts(plan["row"]), to=Holders(notices.TOLD, plan["department"]), at=plan["moment"],
+                plant_id=plan["plant"]["id"], about=("WorkOrder", plan["id"]),
+            )  # fmt: skip
 
 
 def _plan(demo: Demo, rng: random.Random, n: int, plants: Sequence[dict[str, Any]]) -> dict[str, Any]:

@@ -19,7 +19,7 @@ from modules.production.routings import service as masters
 from modules.production.routings.rules import Step as RoutingStep
 from modules.production.tables import Routing, WorkOrder, WorkOrderOperation
 
-from . import completion, rules
+from . import completion, notices, rules
 from .rules import Step, WorkOrderStatus
 
 UNIQUE: Final = {
@@ -118,6 +118,7 @@ async def release(tx: WriteTx, order_id: int, *, version: int, now: datetime) ->
     routings.check_complete(len(rows))
     order.status, order.released_at = status, now
     operations.refresh(order, rows, at=now)
+    await notices.tell(tx, notices.RELEASED, order)
     return order
 
 
@@ -125,6 +126,7 @@ async def hold(tx: WriteTx, order_id: int, *, version: int, reason: str) -> Work
     order, _ = await _held(tx, order_id, version)
     order.status = rules.take(Step.HOLD, order.status)
     order.status_reason = reason
+    await notices.tell(tx, notices.HELD, order)
     return order
 
 
