@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from typing import Any
 
 import asyncpg
@@ -74,6 +75,24 @@ async def test_only_the_recipient_is_told(live: Live, database: Database, tenant
         }
         for silent in (planner, boss, other):
             await silent.silent()
+
+
+async def test_the_hub_wakes_the_recipient_alone(live: Live, database: Database, tenant: Tenant, stranger: Tenant):
+    """Also of what leaves no row to look at: an event of a removal says that there was one."""
+    hub = live.app.state.hub
+    actors = [tenant.actor("viewer"), tenant.actor("admin"), tenant.actor("viewer", plants=tenant.plants[1:])]
+    actors += [stranger.actor("viewer"), replace(tenant.actor(), user_id=None, app_id=tenant.users["viewer"])]
+    feeds = [hub.listen(actor, "Notification", None) for actor in actors]
+    try:
+        await tell(database, tenant, "one", "viewer", plant=tenant.plants[0])
+        (event,) = await asyncio.wait_for(feeds[0].batch(), 5)
+        assert event.recipient_user_id == tenant.users["viewer"]
+        for feed in feeds:
+            feed.put(replace(event, operation="delete"))
+        assert [feed.depth for feed in feeds] == [1, 0, 0, 0, 0]
+    finally:
+        for feed in feeds:
+            await feed.aclose()
 
 
 async def test_a_cursor_goes_on_with_ones_own(

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import asyncpg
 import pytest
 
+from db.base import PersonalTable
 from tests.conftest import Urls
 
 REACHABLE = """
@@ -181,3 +182,19 @@ async def test_the_role_of_events_reads_no_table(urls: Urls):
         assert await connection.fetchval("select ev.position()") >= 0
     finally:
         await connection.close()
+
+
+async def test_rows_of_one_person_are_compared_with_the_caller(admin: asyncpg.Connection):
+    tables = [table.__table__.fullname for table in PersonalTable.__subclasses__()]
+    assert "app.notifications" in tables
+    guarded = """select tablename from pg_policies where schemaname = 'app' and permissive = 'RESTRICTIVE'
+                 and cmd in ('SELECT', 'ALL') and 'unison_app' = any (roles)
+                 and qual like '%(user_id = (NULLIF(current_setting(''app.user_id''::text, true), ''''::text))::bigint)%'"""
+    assert {t.removeprefix("app.") for t in tables} <= {r[0] for r in await admin.fetch(guarded)}
+    transaction = admin.transaction()
+    await transaction.start()
+    try:
+        await admin.execute("alter policy recipient_read on app.notifications using (true)")
+        assert "notifications" not in {r[0] for r in await admin.fetch(guarded)}, "the guard does not bite"
+    finally:
+        await transaction.rollback()

@@ -59,8 +59,9 @@ async def victim(broken: Urls) -> Tenant:
 class Worker:
     """A worker process that is killed without warning and started again."""
 
-    def __init__(self, urls: Urls) -> None:
+    def __init__(self, urls: Urls, **settings: str) -> None:
         self._urls = urls
+        self._settings = settings
         self._process: asyncio.subprocess.Process | None = None
         self.killed = 0
 
@@ -70,6 +71,7 @@ class Worker:
             "DATABASE_APP_URL": self._urls.app,
             "DATABASE_EVENTS_URL": self._urls.events,
             "SECRET_KEY": SECRET,
+            **self._settings,
         }
         self._process = await asyncio.create_subprocess_exec(
             sys.executable, "-m", "worker", cwd=REPOSITORY, env=environment, stderr=asyncio.subprocess.DEVNULL
