@@ -5,10 +5,30 @@ from .changes.graph import changes
 from .files.graph import file, file_delete, file_events, files, upload_complete, upload_create
 from .numbering.graph import numbering_scheme_set, numbering_schemes
 from .settings.graph import setting_reset, setting_set, settings
+from .webhooks.graph import (
+    webhook_deliveries,
+    webhook_delivery,
+    webhook_delivery_redeliver,
+    webhook_endpoint,
+    webhook_endpoint_archive,
+    webhook_endpoint_create,
+    webhook_endpoint_events,
+    webhook_endpoint_pause,
+    webhook_endpoint_replay,
+    webhook_endpoint_resume,
+    webhook_endpoint_test,
+    webhook_endpoint_update,
+    webhook_endpoints,
+    webhook_secret_rotate,
+)
 from .work.graph import dead_letters, job, job_discard, job_events, job_retry, jobs, schedule_runs, schedules
 
 __all__ = [
     "audit_entries", "changes", "dead_letters", "file", "file_delete", "file_events", "files", "job", "job_discard",
     "job_events", "job_retry", "jobs", "numbering_scheme_set", "numbering_schemes", "record_as_of", "schedule_runs",
     "schedules", "setting_reset", "setting_set", "settings", "upload_complete", "upload_create",
+    "webhook_deliveries", "webhook_delivery", "webhook_delivery_redeliver", "webhook_endpoint", "webhook_endpoint_archive",
+    "webhook_endpoint_create", "webhook_endpoint_events", "webhook_endpoint_pause", "webhook_endpoint_replay",
+    "webhook_endpoint_resume", "webhook_endpoint_test", "webhook_endpoint_update", "webhook_endpoints",
+    "webhook_secret_rotate",
 ]  # fmt: skip
