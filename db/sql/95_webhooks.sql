@@ -1,6 +1,6 @@
--- auth.webhook_secret_put(endpoint, secret, now, until): a new secret of an endpoint of this organization. Those before it
+-- app.webhook_secret_put(endpoint, secret, now, until): a new secret of an endpoint of this organization. Those before it
 -- sign along until a time; beyond the two newest of them at once no more.
-create or replace function auth.webhook_secret_put(p_endpoint bigint, p_secret bytea, p_now timestamptz, p_until timestamptz)
+create or replace function app.webhook_secret_put(p_endpoint bigint, p_secret bytea, p_now timestamptz, p_until timestamptz)
 returns void language plpgsql security definer set search_path = pg_catalog as $$
 begin
     update auth.webhook_secrets set valid_until = least(coalesce(valid_until, p_until), p_until)
@@ -14,8 +14,8 @@ begin
     values (app.org_id(), p_endpoint, p_secret, p_now);
 end $$;
 
--- auth.webhook_secrets(endpoint, now): the secrets an endpoint of this organization is signed for with, newest first.
-create or replace function auth.webhook_secrets(p_endpoint bigint, p_now timestamptz) returns setof bytea
+-- app.webhook_secrets(endpoint, now): the secrets an endpoint of this organization is signed for with, newest first.
+create or replace function app.webhook_secrets(p_endpoint bigint, p_now timestamptz) returns setof bytea
 language plpgsql stable security definer set search_path = pg_catalog as $$
 begin
     return query select s.secret from auth.webhook_secrets s
@@ -63,6 +63,6 @@ begin
     limit p_most;
 end $$;
 
-revoke execute on function auth.webhook_secret_put, auth.webhook_secrets, app.event_position_at, ev.webhooks_due from public;
-grant execute on function auth.webhook_secret_put, auth.webhook_secrets, app.event_position_at to unison_app;
+revoke execute on function app.webhook_secret_put, app.webhook_secrets, app.event_position_at, ev.webhooks_due from public;
+grant execute on function app.webhook_secret_put, app.webhook_secrets, app.event_position_at to unison_app;
 grant execute on function ev.webhooks_due to unison_events;

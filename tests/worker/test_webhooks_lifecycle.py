@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
+from datetime import timedelta
 from typing import Any
 
 import asyncpg
 import pytest
 
 from db.session import Database
+from modules.platform.webhooks import deliveries
 from schema.feed import Cursor
 from schema.ids import encode
 from tests.api.floor import Floor
@@ -15,7 +18,7 @@ from tests.conftest import Urls
 from tests.support import House, Tenant
 from tests.worker.hooks import Endpoint, endpoint
 from tests.worker.receiver import Received, delivering, receiving
-from tests.worker.test_relay import until
+from tests.worker.test_relay import EVENT, until
 from tests.worker.test_webhooks import positions, told
 
 pytestmark = pytest.mark.usefixtures("empty")
@@ -259,3 +262,59 @@ async def test_archived_it_is_told_of_nothing(
 
 async def _statuses(hook: Endpoint, wanted: list[str]) -> bool:
     return await hook.statuses() == wanted
+
+
+async def test_what_cannot_be_sent_waits_in_the_log(
+    urls: Urls, database: Database, house: House, admin: asyncpg.Connection, tenant: Tenant,
+    monkeypatch: pytest.MonkeyPatch,
+):  # fmt: skip
+    """A receiver that is down does not fill the queue: so many deliveries are open, the other events are not lost."""
+    monkeypatch.setattr(deliveries, "MOST_OPEN", 10)
+    floor = Floor(admin, tenant)
+    async with receiving(lambda _: 500) as receiver, delivering(urls, database, house, delays=(0.05,) * 200):
+        hook = await endpoint(house, admin, tenant, receiver.url)
+        machine = await floor.machine()
+        for n in range(30):
+            await floor.change("machines", machine, name=f"n{n}")
+        newest = await floor.settled()
+        await until(lambda: _statuses(hook, ["PENDING"] * 10))
+        await asyncio.sleep(0.3)
+        assert len(await hook.deliveries()) == 10
+        assert Cursor.of((await hook.shown())["progress"]["cursor"]).pos < newest
+        receiver.answer = lambda _: 200
+        await until(lambda: len(positions(receiver.accepted)) == 31, 30)
+    assert positions(receiver.accepted) == await told(admin, machine)
+
+
+async def test_an_endpoint_with_nothing_to_tell_does_not_fall_behind(
+    urls: Urls, house: House, admin: asyncpg.Connection, tenant: Tenant
+):
+    hook = await endpoint(house, admin, tenant, "https://hooks.example.com/")
+    await admin.execute(EVENT, 1_100)
+    while await admin.fetchval("select ev.relay(500)"):
+        pass
+    events = await asyncpg.connect(urls.events)
+    try:
+        due = await events.fetch("select * from ev.webhooks_due(10000)")
+    finally:
+        await events.close()
+    assert tenant.organization_id not in {row["organization_id"] for row in due}
+    newest = await admin.fetchval("select pos from ev.head")
+    assert Cursor.of((await hook.shown())["progress"]["cursor"]).pos == newest
+
+
+async def test_a_time_before_the_log_is_told_apart_from_one_within(admin: asyncpg.Connection):
+    await admin.execute(EVENT, 3)
+    await admin.execute("select ev.relay(500)")
+    transaction = admin.transaction()
+    await transaction.start()
+    try:
+        ask = "select * from app.event_position_at($1)"
+        last = await admin.fetchrow("select pos, logged_at from ev.log order by pos desc limit 1")
+        assert tuple(await admin.fetchrow(ask, last["logged_at"] + timedelta(seconds=1))) == (last["pos"], True)
+        first = await admin.fetchrow("select pos, logged_at from ev.log order by pos limit 1")
+        assert tuple(await admin.fetchrow(ask, first["logged_at"] - timedelta(days=1))) == (0, True)
+        await admin.execute("delete from ev.log where pos = $1", first["pos"])
+        assert tuple(await admin.fetchrow(ask, first["logged_at"] - timedelta(days=1))) == (1, False)
+    finally:
+        await transaction.rollback()

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from datetime import datetime
 
+from sqlalchemy import select
+
 from db.actor import EVERYWHERE, Actor, Scope
 from db.refusal import ValidationFailed
 from db.session import ReadTx
@@ -13,18 +15,22 @@ from modules.identity.tables import App, AppKey
 
 async def actor_of_key(tx: ReadTx, key_id: int, *, now: datetime) -> Actor | None:
     """Who calls with a key of the organization; None where it was revoked or has expired, or its app is archived."""
-    key = await tx.get(AppKey, key_id)
-    if key is None or not _in_use(key, now):
+    row = await tx.first(
+        select(AppKey, App.archived_at.label("gone_at"))
+        .join(App, (App.organization_id == AppKey.organization_id) & (App.id == AppKey.app_id))
+        .where(AppKey.organization_id == tx.org, AppKey.id == key_id)
+    )
+    if row is None:
         return None
-    app = await tx.get(App, key.app_id)
-    if app is None or app.archived_at is not None:
+    key: AppKey = row.AppKey
+    if row.gone_at is not None or not _in_use(key, now):
         return None
     held, plants = (
         (EVERYWHERE, None) if key.plant_id is None else (Scope.of_plants([key.plant_id]), frozenset({key.plant_id}))
     )
     known = catalogue.permissions()
     return Actor(
-        tx.org, app_id=app.id, permissions={code: held for code in key.scopes if code in known},
+        tx.org, app_id=key.app_id, permissions={code: held for code in key.scopes if code in known},
         readable=plants, writable=plants, deletable=plants, expires_at=key.expires_at,
     )  # fmt: skip
 

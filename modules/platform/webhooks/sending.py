@@ -26,7 +26,7 @@ from .rules import DeliveryKind, DeliveryStatus, EndpointStatus, PausedReason
 from .tables import WebhookAttempt, WebhookDelivery, WebhookEndpoint, WebhookProgress
 
 OUT_OF_SIGHT = "The object is out of the key's sight"
-_SECRETS = text("select auth.webhook_secrets(:endpoint, :now)")
+_SECRETS = text("select app.webhook_secrets(:endpoint, :now)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,10 +59,11 @@ class Outcome:
 
 async def next_open(tx: WriteTx, endpoint_id: int, key: str, *, now: datetime) -> Sending | None:
     """The oldest open delivery of an object, if its endpoint is to be told. Without rights the endpoint pauses."""
-    endpoint = await tx.get(WebhookEndpoint, endpoint_id)
     delivery = (await tx.session.execute(_oldest(tx.org, key))).scalar_one_or_none()
-    if endpoint is None or delivery is None:
+    found = None if delivery is None else await tx.first(_endpoint(tx.org, endpoint_id))
+    if delivery is None or found is None:
         return None
+    endpoint: WebhookEndpoint = found.WebhookEndpoint
     if endpoint.archived_at is not None:
         _end(delivery, DeliveryStatus.SKIPPED, now, "The endpoint was archived")
         return None
@@ -73,11 +74,10 @@ async def next_open(tx: WriteTx, endpoint_id: int, key: str, *, now: datetime) -
         if actor is None:
             pause(await tx.locked(WebhookEndpoint, endpoint_id), PausedReason.NO_RIGHTS, now=now)
             return None
-    progress = await tx.get(WebhookProgress, endpoint_id)
     secrets = await tx.scalars(_SECRETS, {"endpoint": endpoint_id, "now": now})
     return Sending(
         delivery, endpoint.url, endpoint.selections.get(delivery.topic or ""), secrets, actor,
-        progress is not None and progress.failures >= rules.FAILING,
+        found.failures >= rules.FAILING,
     )  # fmt: skip
 
 
@@ -133,31 +133,29 @@ async def keep(
     """Keep what came of an attempt; answers the seconds until the next one, or None where there is none. An endpoint that
     fails for too long is paused."""
     number = delivery.attempt_count + 1
+    ping = delivery.kind is DeliveryKind.PING
+    seconds = None if ping or outcome.good else rules.delay(number, jitter, delays)
+    if not ping and not outcome.ours:  # before the delivery: those who make deliveries lock in this order
+        if outcome.good:
+            await _succeeded(tx, delivery.endpoint_id, now)
+        else:
+            await _failed(tx, delivery.endpoint_id, outcome, dead=seconds is None, now=now)
+    ended = DeliveryStatus.DELIVERED if outcome.good else DeliveryStatus.DEAD
+    await _close(
+        tx, delivery, attempt_count=number, response_status=outcome.status, last_error=outcome.error,
+        status=ended if seconds is None else DeliveryStatus.PENDING, finished_at=now if seconds is None else None,
+        next_attempt_at=None if seconds is None else now + timedelta(seconds=seconds),
+    )  # fmt: skip
     tx.add(WebhookAttempt(
         delivery_id=delivery.id, plant_id=delivery.plant_id, number=number, response_status=outcome.status,
         response_body=outcome.body, error=outcome.error, duration_ms=outcome.duration_ms,
     ))  # fmt: skip
-    told = {"attempt_count": number, "response_status": outcome.status, "last_error": outcome.error}
-    if outcome.good:
-        await _close(tx, delivery, status=DeliveryStatus.DELIVERED, finished_at=now, next_attempt_at=None, **told)
-        await _succeeded(tx, delivery, now)
-        return None
-    ping = delivery.kind is DeliveryKind.PING
-    seconds = None if ping else rules.delay(number, jitter, delays)
-    if seconds is None:
-        await _close(tx, delivery, status=DeliveryStatus.DEAD, finished_at=now, next_attempt_at=None, **told)
-    else:
-        await _close(tx, delivery, next_attempt_at=now + timedelta(seconds=seconds), **told)
-    if not ping and not outcome.ours:
-        await _failed(tx, delivery.endpoint_id, outcome, dead=seconds is None, now=now)
     return seconds
 
 
-async def _succeeded(tx: WriteTx, delivery: WebhookDelivery, now: datetime) -> None:
+async def _succeeded(tx: WriteTx, endpoint_id: int, now: datetime) -> None:
     """At most once a second: deliveries of an endpoint would wait for each other at this row."""
-    if delivery.kind is DeliveryKind.PING:
-        return
-    mine = (WebhookProgress.organization_id == tx.org, WebhookProgress.id == delivery.endpoint_id)
+    mine = (WebhookProgress.organization_id == tx.org, WebhookProgress.id == endpoint_id)
     stale = WebhookProgress.delivered_at.is_(None) | (WebhookProgress.delivered_at < now - timedelta(seconds=1))
     await tx.execute(
         update(WebhookProgress)
@@ -196,6 +194,17 @@ async def _close(tx: WriteTx, delivery: WebhookDelivery, **values: Any) -> None:
 
 def _end(delivery: WebhookDelivery, status: DeliveryStatus, now: datetime, why: str) -> None:
     delivery.status, delivery.finished_at, delivery.last_error = status, now, why
+
+
+def _endpoint(org: int, id: int) -> Any:
+    joined = (WebhookProgress.organization_id == WebhookEndpoint.organization_id) & (
+        WebhookProgress.id == WebhookEndpoint.id
+    )
+    return (
+        select(WebhookEndpoint, WebhookProgress.failures)
+        .join(WebhookProgress, joined)
+        .where(WebhookEndpoint.organization_id == org, WebhookEndpoint.id == id)
+    )
 
 
 def _oldest(org: int, key: str) -> Any:

@@ -26,7 +26,7 @@ from .tables import WebhookDelivery, WebhookEndpoint, WebhookProgress
 MANAGE = "webhooks.manage"
 MOST_ENDPOINTS = 100
 
-_SECRET = text("select auth.webhook_secret_put(:endpoint, :secret, :now, :until)")
+_SECRET = text("select app.webhook_secret_put(:endpoint, :secret, :now, :until)")
 _POSITION_AT = text("select pos, complete from app.event_position_at(:time)")
 _RETRY = text("select app.job_retry(:job)")
 
@@ -155,8 +155,8 @@ async def ping(tx: WriteTx, id: int) -> WebhookDelivery:
 async def redeliver(tx: WriteTx, id: int) -> WebhookDelivery:
     """Deliver again what is over, under the same id; try at once what waits for its next attempt."""
     require_everywhere(tx, MANAGE)
+    await _own(tx, (await tx.found(WebhookDelivery, id)).endpoint_id)
     delivery = await tx.locked(WebhookDelivery, id)
-    await _own(tx, delivery.endpoint_id)
     if delivery.status is DeliveryStatus.PENDING:
         waiting = (Job.organization_id == tx.org, Job.key == delivery.key, Job.status == JobStatus.FAILED)
         for job in await tx.scalars(select(Job.id).where(*waiting, Job.kind == deliveries.KIND)):

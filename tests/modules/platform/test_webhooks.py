@@ -9,12 +9,14 @@ from typing import Any
 
 import asyncpg
 import pytest
+from sqlalchemy import text
+from sqlalchemy.exc import DBAPIError
 
 from db.refusal import ValidationFailed
 from db.session import Database
 from modules.platform.webhooks import payloads, rules
 from modules.platform.webhooks.jobs import forget
-from schema.ids import encode
+from schema.ids import encode, key
 from schema.work import Job
 from tests.support import House, Tenant
 from tests.worker.hooks import CREATE, endpoint, key_of
@@ -54,8 +56,8 @@ async def refusal(house: House, tenant: Tenant, key: int, *, actor: Any = None, 
 async def test_topics_and_selections_are_checked(
     house: House, admin: asyncpg.Connection, tenant: Tenant, topics: Any, path: list[str]
 ):
-    key = await key_of(admin, tenant, ["equipment.read"])
-    refused = await refusal(house, tenant, key, topics=topics)
+    made = await key_of(admin, tenant, ["equipment.read"])
+    refused = await refusal(house, tenant, made, topics=topics)
     assert (refused["code"], refused["path"]) == ("VALIDATION_FAILED", path), refused
 
 
@@ -92,15 +94,15 @@ def test_urls_that_are_none(url: str):
 async def test_nobody_comes_by_more_rights_through_a_key(
     house: House, admin: asyncpg.Connection, tenant: Tenant, stranger: Tenant
 ):
-    key = await key_of(admin, tenant, ["equipment.read"])
+    made = await key_of(admin, tenant, ["equipment.read"])
     modest = tenant.actor(only={"webhooks.manage", "webhooks.read"})
-    assert (await refusal(house, tenant, key, actor=modest))["code"] == "EXCEEDS_OWN_RIGHTS"
+    assert (await refusal(house, tenant, made, actor=modest))["code"] == "EXCEEDS_OWN_RIGHTS"
     in_one_plant = tenant.actor(plants=[tenant.plants[0]])
-    assert (await refusal(house, tenant, key, actor=in_one_plant))["code"] == "FORBIDDEN"
+    assert (await refusal(house, tenant, made, actor=in_one_plant))["code"] == "FORBIDDEN"
     foreign = await key_of(admin, stranger, ["equipment.read"])
     assert (await refusal(house, tenant, foreign))["code"] == "NOT_FOUND"
-    await admin.execute("update app.app_keys set revoked_at = now() where id = $1", key)
-    assert (await refusal(house, tenant, key))["code"] == "VALIDATION_FAILED"
+    await admin.execute("update app.app_keys set revoked_at = now() where id = $1", made)
+    assert (await refusal(house, tenant, made))["code"] == "VALIDATION_FAILED"
 
 
 async def test_an_update_keeps_topics_and_rights_together(house: House, admin: asyncpg.Connection, tenant: Tenant):
@@ -126,10 +128,18 @@ async def test_two_who_pause_at_once_pause_once(house: House, admin: asyncpg.Con
     assert sorted(len(answer["errors"]) for answer in answers) == [0, 1]
 
 
-async def test_secrets_are_shown_once_and_reached_by_functions_alone(
-    house: House, database: Database, admin: asyncpg.Connection, tenant: Tenant
+async def test_secrets_are_shown_once_and_reached_in_their_organization_alone(
+    house: House, database: Database, admin: asyncpg.Connection, tenant: Tenant, stranger: Tenant
 ):
     hook = await endpoint(house, admin, tenant, URL)
+    ask, given = text("select app.webhook_secrets(:id, now())"), {"id": key("WebhookEndpoint", hook.id)}
+    async with database.read(tenant.actor()) as tx:
+        assert [rules.shown_secret(secret) for secret in await tx.scalars(ask, given)] == [hook.secret]
+    async with database.read(stranger.actor()) as tx:
+        assert await tx.scalars(ask, given) == []
+    async with database.read(tenant.actor()) as tx:
+        with pytest.raises(DBAPIError, match="permission denied"):
+            await tx.scalars(text("select secret from auth.webhook_secrets"))
     assert hook.secret.startswith(rules.SECRET_PREFIX)
     trail = await admin.fetchval(
         "select string_agg(after::text, '') from app.audit_logs where organization_id = $1", tenant.organization_id
