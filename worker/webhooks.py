@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+import time
 from collections import Counter
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager, suppress
@@ -38,6 +39,7 @@ MOST_DUE = 10_000
 TOGETHER = 4
 WAKE = "ev"
 
+Moved = webhook_deliveries.Moved
 LOST = (asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError, DBAPIError, OSError, TimeoutError)
 
 logger = log("worker.webhooks")
@@ -51,6 +53,8 @@ class Dispatcher:
         self._database = database
         self._stopping = asyncio.Event()
         self._woken = asyncio.Event()
+        self._full: dict[int, float] = {}
+        """Endpoints with too much open, and when to look again: not at every event of the house."""
 
     def stop(self) -> None:
         self._stopping.set()
@@ -87,18 +91,23 @@ class Dispatcher:
     async def round(self, connection: asyncpg.Connection[Any]) -> bool:
         """Move every endpoint on that has something to be told; true where there may be more right away."""
         due = await connection.fetch("select * from ev.webhooks_due($1)", MOST_DUE)
-        turns = asyncio.Semaphore(TOGETHER)
+        began, turns = time.monotonic(), asyncio.Semaphore(TOGETHER)
+        self._full = {endpoint: until for endpoint, until in self._full.items() if until > began}
 
         async def moved(org: int, endpoint: int) -> bool:
             async with turns:
                 try:
                     async with self._database.write(_organization(org)) as tx:
-                        return await webhook_deliveries.advance(tx, endpoint, now=datetime.now(UTC))
+                        how = await webhook_deliveries.advance(tx, endpoint, now=datetime.now(UTC))
                 except LOST as error:
                     logger.warning("an endpoint was not moved on", endpoint=endpoint, error=type(error).__name__)
                     return False
+            if how is Moved.NOTHING:
+                self._full[endpoint] = began + POLL_SECONDS
+            return how is Moved.SOME
 
-        return any(await asyncio.gather(*(moved(row["organization_id"], row["id"]) for row in due)))
+        wanted = [row for row in due if row["id"] not in self._full]
+        return any(await asyncio.gather(*(moved(row["organization_id"], row["id"]) for row in wanted)))
 
 
 class Deliverer:

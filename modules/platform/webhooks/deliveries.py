@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from enum import Enum
 from typing import Any
 
 import orjson
@@ -44,6 +45,15 @@ _PUT = text(
 )
 
 
+class Moved(Enum):
+    """How far an endpoint was moved on."""
+
+    ALL = "all"
+    SOME = "some"
+    NOTHING = "nothing"
+    """Too much of it is open."""
+
+
 @dataclass(frozen=True, slots=True)
 class Told:
     """What an endpoint is to be told."""
@@ -58,35 +68,34 @@ class Told:
     event: dict[str, Any] | None = None
 
 
-async def advance(tx: WriteTx, endpoint_id: int, *, now: datetime) -> bool:
-    """Make deliveries of the next events of an active endpoint; answers whether there may be more right away. Nothing
-    happens where somebody else is at it."""
+async def advance(tx: WriteTx, endpoint_id: int, *, now: datetime) -> Moved:
+    """Make deliveries of the next events of an active endpoint. Nothing happens where somebody else is at it."""
     mine = (WebhookEndpoint.organization_id == tx.org, WebhookEndpoint.id == endpoint_id)
     endpoint = (await tx.session.execute(_ENDPOINT.where(*mine))).scalar_one_or_none()
     if endpoint is None:
-        return False
+        return Moved.ALL
     own = (WebhookProgress.organization_id == tx.org, WebhookProgress.id == endpoint_id)
     progress = (await tx.session.execute(_PROGRESS.where(*own))).scalar_one_or_none()
     if progress is None:
-        return False
+        return Moved.ALL
     actor = await actor_of_key(tx, endpoint.app_key_id, now=now)
     if actor is None:
         pause(endpoint, PausedReason.NO_RIGHTS, now=now)
-        return False
+        return Moved.ALL
     room = MOST_OPEN - await _open(tx, endpoint_id)
     if room <= 0:
-        return False
+        return Moved.NOTHING
     resumable, newest = await window(tx, progress.pos)
     if not resumable:
         await tell(tx, endpoint_id, [resync(endpoint_id, newest)])
         progress.pos = newest
-        return False
+        return Moved.ALL
     size = min(PAGE, room)
     found = await _events(tx, actor, endpoint.topics, progress.pos, newest, size + 1)
     more = len(found) > size
     await tell(tx, endpoint_id, [_event(endpoint_id, event) for event in found[:size]])
     progress.pos = found[size - 1].pos if more else newest
-    return more
+    return Moved.SOME if more else Moved.ALL
 
 
 async def tell(tx: WriteTx, endpoint_id: int, told: Sequence[Told]) -> list[int]:
