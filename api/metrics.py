@@ -38,6 +38,9 @@ queue_messages = Gauge(
     "unison_queue_messages", "Messages by queue and state (waiting, later: held or delayed, dead)", ["queue", "state"]
 )
 queue_oldest_seconds = Gauge("unison_queue_oldest_seconds", "Age of the oldest waiting message, by queue", ["queue"])
+webhook_attempts = Counter(
+    "unison_webhook_attempts_total", "Requests to webhook receivers, by outcome (good, failed)", ["outcome"]
+)
 scheduled = Counter("unison_schedules_fired_total", "Schedules this process has put a job into a queue for")
 
 

@@ -131,6 +131,10 @@ class Settings(BaseSettings):
     max_subscriptions_per_principal: int = Field(default=100, ge=1)
     drain_seconds: float = Field(default=10.0, ge=0)
 
+    # Webhooks, in the worker
+    webhook_allowed_networks: Annotated[list[Network], NoDecode, BeforeValidator(_json_list)] = []
+    webhook_allow_http: bool = False
+
     # Objects
     minio_endpoint: str | None = None
     minio_access_key: str | None = Field(default=None, repr=False)

@@ -21,13 +21,16 @@ from db.roles import app_url, events_url
 from db.session import Database
 from modules import MODULES
 from modules.platform.public import FileStorage, use_mail
-from schema.build import permissions
+from schema.build import build, permissions
 from schema.registry import Module, register
 from worker import files, mails
 from worker.calls import connect_pool
 from worker.consumer import LOST, SLOTS, Consumer
+from worker.outbound import Outbound, Targets
 from worker.relay import Relay
 from worker.schedules import Scheduler
+from worker.webhooks import SLOTS as WEBHOOK_SLOTS
+from worker.webhooks import Deliverer, Dispatcher
 
 CACHE_SECONDS = 300.0
 PARENT_SECONDS = 2.0
@@ -49,15 +52,24 @@ async def run(settings: Settings, *, supervised: bool = False, modules: Sequence
     """Work until SIGTERM or SIGINT; a supervised worker also ends when its supervisor is gone."""
     events = url_of_events(settings)
     database = Database.connect(
-        url_of_app(settings), pool_size=len(Queue) * SLOTS, pool_timeout=30, statement_timeout_ms=STATEMENT_TIMEOUT_MS
+        url_of_app(settings),
+        pool_size=(len(Queue) + 2) * SLOTS,
+        pool_timeout=30,
+        statement_timeout_ms=STATEMENT_TIMEOUT_MS,
     )
     register(modules)
     handlers = {kind: handler for module in modules for kind, handler in module.jobs.items()}
     schedules = {code: schedule for module in modules for code, schedule in module.schedules.items()}
     rights = list(permissions(modules))
+    outbound = Outbound(Targets(settings.webhook_allowed_networks, http=settings.webhook_allow_http))
+    handlers |= Deliverer(build(modules, suggestions=False)._schema, outbound).handlers
     pool = await connect_pool(events)
     parts: list[Part] = [Relay(events), Scheduler(events, schedules, event_days=settings.event_retention_days)]
-    parts += [Consumer(queue, database, pool, handlers, rights) for queue in Queue]
+    parts.append(Dispatcher(events, database))
+    parts += [
+        Consumer(queue, database, pool, handlers, rights, slots=WEBHOOK_SLOTS if queue is Queue.WEBHOOKS else SLOTS)
+        for queue in Queue
+    ]
 
     def stop() -> None:
         for part in parts:
@@ -93,6 +105,7 @@ async def run(settings: Settings, *, supervised: bool = False, modules: Sequence
             task.cancel()
             with suppress(asyncio.CancelledError):
                 await task
+        await outbound.close()
         pool.terminate()
         await database.close()
         logger.info("worker stopped")

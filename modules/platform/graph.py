@@ -15,6 +15,22 @@ from .notifications.graph import (
 )
 from .numbering.graph import numbering_scheme_set, numbering_schemes
 from .settings.graph import setting_reset, setting_set, settings
+from .webhooks.graph import (
+    webhook_deliveries,
+    webhook_delivery,
+    webhook_delivery_redeliver,
+    webhook_endpoint,
+    webhook_endpoint_archive,
+    webhook_endpoint_create,
+    webhook_endpoint_events,
+    webhook_endpoint_pause,
+    webhook_endpoint_replay,
+    webhook_endpoint_resume,
+    webhook_endpoint_test,
+    webhook_endpoint_update,
+    webhook_endpoints,
+    webhook_secret_rotate,
+)
 from .work.graph import dead_letters, job, job_discard, job_events, job_retry, jobs, schedule_runs, schedules
 
 __all__ = [
@@ -23,4 +39,8 @@ __all__ = [
     "notification_preference_set", "notification_preferences", "notification_unread_count", "notifications",
     "numbering_scheme_set", "numbering_schemes", "record_as_of", "schedule_runs",
     "schedules", "setting_reset", "setting_set", "settings", "upload_complete", "upload_create",
+    "webhook_deliveries", "webhook_delivery", "webhook_delivery_redeliver", "webhook_endpoint", "webhook_endpoint_archive",
+    "webhook_endpoint_create", "webhook_endpoint_events", "webhook_endpoint_pause", "webhook_endpoint_replay",
+    "webhook_endpoint_resume", "webhook_endpoint_test", "webhook_endpoint_update", "webhook_endpoints",
+    "webhook_secret_rotate",
 ]  # fmt: skip

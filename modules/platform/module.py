@@ -1,5 +1,6 @@
 """The manifest of platform."""
 
+from db.demo import Demo
 from schema.permissions import (
     EVERY_ROLE,
     INTEGRATION,
@@ -20,11 +21,19 @@ from .files.types import File
 from .notifications.jobs import JOBS as MAILING
 from .notifications.types import Notification
 from .numbering.service import ZONE
+from .webhooks import demo as webhooks_demo
+from .webhooks import jobs as webhooks_jobs
 from .work import demo, jobs
 
 UPLOADERS = [
     PLANT_MANAGER, SUPERVISOR, OPERATOR, QUALITY_INSPECTOR, MAINTENANCE_TECHNICIAN, PLANNER, WAREHOUSE, INTEGRATION,
 ]  # fmt: skip
+
+
+async def _demo(factory: Demo) -> None:
+    await demo.make(factory)
+    await webhooks_demo.make(factory)
+
 
 MODULE = Module(
     name="platform",
@@ -41,10 +50,12 @@ MODULE = Module(
         "files.read": Permission("See and download files", EVERY_ROLE),
         "files.upload": Permission("Upload files", UPLOADERS),
         "files.delete": Permission("Delete files", [PLANT_MANAGER, SUPERVISOR]),
+        "webhooks.read": Permission("See webhook endpoints and their deliveries", [INTEGRATION]),
+        "webhooks.manage": Permission("Decide where webhooks lead, pause, replay and redeliver them"),
     },
     refusals=[files.UploadMissing, files.UploadExpired, files.UploadDiffers, files.FileTypeMismatch],
-    jobs={**jobs.JOBS, **MAILING},
-    schedules=jobs.SCHEDULES,
+    jobs={**jobs.JOBS, **MAILING, **webhooks_jobs.JOBS},
+    schedules={**jobs.SCHEDULES, **webhooks_jobs.SCHEDULES},
     notifications={
         "platform.job_dead": NotificationKind(
             description="Work in the background was given up; told once until it is read",
@@ -55,5 +66,5 @@ MODULE = Module(
         )
     },
     settings=[ZONE, *file_settings.ALL],
-    demo=demo.make,
+    demo=_demo,
 )

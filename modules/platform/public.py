@@ -9,8 +9,12 @@ from .notifications.smtp import MailDelayed, MailRefused, MailServer, deliver, m
 from .numbering.service import next_number
 from .rules import DocumentType, SettingKey, SettingType
 from .settings.service import get_setting
+from .webhooks import deliveries as webhook_deliveries
+from .webhooks import rules as webhook_rules
+from .webhooks import sending as webhook_sending
 
 __all__ = [
     "MAIL", "S3", "DocumentType", "FileStorage", "Holders", "MailDelayed", "MailRefused", "MailServer", "SettingKey", "SettingType",
     "deliver", "get_setting", "mail_server", "next_number", "notify", "of_reset", "tell_past", "try_mail", "use_mail",
+    "webhook_deliveries", "webhook_rules", "webhook_sending",
 ]  # fmt: skip

@@ -48,7 +48,7 @@ async def changes(context: Context, topics: list[Declared], after: Cursor | None
     if most == 0:
         return Changes([], start if after is not None else newest, more=False)
     found: list[Event] = []
-    for permission, together in _by_scope(context.actor, topics):
+    for permission, together in by_scope(context.actor, topics):
         async with context.read(permission) as tx:
             found += await events_between(tx, together, start, newest, most + 1)
     found.sort(key=lambda event: event.pos)
@@ -57,7 +57,7 @@ async def changes(context: Context, topics: list[Declared], after: Cursor | None
     return Changes(shown, shown[-1].pos if more else newest, more)
 
 
-def _by_scope(actor: Actor, topics: list[Declared]) -> list[tuple[str | None, list[Declared]]]:
+def by_scope(actor: Actor, topics: list[Declared]) -> list[tuple[str | None, list[Declared]]]:
     groups: dict[Scope, tuple[str | None, list[Declared]]] = {}
     for topic in topics:
         groups.setdefault(actor.read_scope(topic.permission), (topic.permission, []))[1].append(topic)

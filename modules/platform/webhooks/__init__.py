@@ -1,0 +1,1 @@
+"""Webhooks: programs elsewhere are told of events, by requests they can verify."""
