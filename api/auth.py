@@ -16,12 +16,12 @@ import structlog
 from sqlalchemy import text
 
 from api.errors import LOST, Rejected
+from api.graphql import Follower
 from api.settings import Settings
 from api.tokens import BadToken, TrustedIssuer, issuer_of
 from db.actor import ANONYMOUS, Actor
 from db.session import Database
 from modules.identity.public import InvalidToken, TokenSigner, load_app_actor, load_user_actor
-from schema.context import Context
 
 log = structlog.stdlib.get_logger("api.auth")
 
@@ -173,7 +173,7 @@ class Caller:
         self.actor = actor
         self._authenticator = authenticator
         self._credentials = credentials
-        self._contexts: set[Context] = set()
+        self._followers: set[Follower] = set()
 
     @property
     def key(self) -> str:
@@ -182,13 +182,13 @@ class Caller:
         return f"{who.organization_id}:{who.principal}" if who.signed_in else f"ip:{who.client_ip}"
 
     @contextmanager
-    def follow(self, context: Context) -> Iterator[None]:
-        """While this lasts, the context's actor is the caller as it is now."""
-        self._contexts.add(context)
+    def follow(self, follower: Follower) -> Iterator[None]:
+        """While this lasts, the follower's actor is the caller as it is now."""
+        self._followers.add(follower)
         try:
             yield
         finally:
-            self._contexts.discard(context)
+            self._followers.discard(follower)
 
     async def until_refused(self) -> str:
         """Return, with the reason, when the caller may no longer be here: expired, signed out or disabled."""
@@ -213,5 +213,5 @@ class Caller:
         if now != self.actor:
             self._authenticator.rescope(self.actor, now)
             self.actor = now
-            for context in self._contexts:
-                context.actor = now
+            for follower in list(self._followers):
+                follower.actor = now

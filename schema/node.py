@@ -95,6 +95,11 @@ class Declared:
     """Every column any field of the type needs, by name; always with `id`."""
 
     @property
+    def personal(self) -> bool:
+        """Are its rows seen by one person each: what was read for one caller is no answer for another."""
+        return "in_app" in self.table.__table__.columns
+
+    @property
     def divided(self) -> bool:
         """Do its rows belong to departments."""
         return "department_id" in self.table.__table__.columns
