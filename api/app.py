@@ -132,6 +132,7 @@ def create_app(
     )
     app.state.drain = drain
     app.state.hub = hub
+    app.state.streams = streams
     return app
 
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 import asyncio
 import hashlib
 from collections import OrderedDict
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Coroutine, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from time import monotonic
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 import structlog
 from sqlalchemy import text
@@ -105,6 +105,7 @@ class Authenticator:
         )
         self._claims: Recent[Claims] = Recent(10_000)
         self._actors: Recent[Actor] = Recent(10_000)
+        self._loading: dict[str, asyncio.Task[Actor | None]] = {}
 
     async def caller(self, credentials: Credentials, *, request_id: str, client_ip: str | None) -> Caller:
         """The caller, or Rejected with UNAUTHENTICATED if what they presented is not good."""
@@ -148,7 +149,8 @@ class Authenticator:
         key = f"{claims.organization_id}:{claims.user_id}:{claims.session_id}:{claims.expires_at.timestamp()}"
         actor = self._actors.get(key)
         if actor is None:
-            found = await load_user_actor(self._database, claims.organization_id, claims.user_id, claims.session_id)
+            loading = load_user_actor(self._database, claims.organization_id, claims.user_id, claims.session_id)
+            found = await self._once(key, loading)
             if found is None:
                 raise unauthenticated("The session has ended; sign in again")
             actor = replace(found, expires_at=claims.expires_at, session_id=claims.session_id)
@@ -159,11 +161,20 @@ class Authenticator:
         key = hashlib.sha256(api_key.encode()).hexdigest()
         actor = self._actors.get(key)
         if actor is None:
-            actor = await load_app_actor(self._database, api_key) if api_key.isascii() else None
+            actor = await self._once(key, load_app_actor(self._database, api_key)) if api_key.isascii() else None
             if actor is None:
                 raise unauthenticated("The API key is not valid")
             self._actors.keep(key, actor, ACTOR_SECONDS)
         return actor
+
+    async def _once(self, key: str, loading: Coroutine[Any, Any, Actor | None]) -> Actor | None:
+        """An actor that is being loaded is loaded once, however many connections of the caller have to know it again."""
+        if (task := self._loading.get(key)) is not None:
+            loading.close()
+        else:
+            task = self._loading[key] = asyncio.create_task(loading)
+            task.add_done_callback(lambda _: self._loading.pop(key, None))
+        return await asyncio.shield(task)
 
 
 class Caller:
@@ -174,6 +185,7 @@ class Caller:
         self._authenticator = authenticator
         self._credentials = credentials
         self._followers: set[Follower] = set()
+        self._found: Actor | None = None
 
     @property
     def key(self) -> str:
@@ -208,8 +220,11 @@ class Caller:
 
     async def refresh(self) -> None:
         """Take over what was changed about the caller's rights."""
-        now = await self._authenticator.actor(self._credentials)
-        now = replace(now, request_id=self.actor.request_id, client_ip=self.actor.client_ip)
+        found = await self._authenticator.actor(self._credentials)
+        if found is self._found:
+            return
+        self._found = found
+        now = replace(found, request_id=self.actor.request_id, client_ip=self.actor.client_ip)
         if now != self.actor:
             self._authenticator.rescope(self.actor, now)
             self.actor = now

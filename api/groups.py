@@ -43,6 +43,10 @@ class Groups:
             metrics.groups.set(len(self._groups))
         return group
 
+    def sizes(self, organization: int) -> list[int]:
+        """How many members each group of an organization has."""
+        return [group.size for group in self._groups.values() if group.key.organization == organization]
+
     def forget(self, group: Group) -> None:
         if self._groups.get(group.key) is group:
             del self._groups[group.key]
@@ -68,6 +72,10 @@ class Group:
         self._feed = feed
         self._members: dict[Seat, int] = {}
         """Each with the position up to which it knows what happened; 0 when that lies behind what the group tells."""
+
+    @property
+    def size(self) -> int:
+        return len(self._members)
 
     async def position(self) -> int:
         return await self._groups.hub.position()

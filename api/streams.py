@@ -28,6 +28,9 @@ from schema.context import Context
 from schema.feed import Cursor
 from schema.subscribe import Together
 
+REST = 2
+"""A group rests for this many times as long as it took to tell its members, so that the more there are, the more events go
+out together, and the process has time for others."""
 LONGEST_REST = 0.05
 
 
@@ -116,7 +119,7 @@ class Streams:
                     began = perf_counter()
                     group.tell(together.came, await self._told(executor, together, context))
                     await asyncio.sleep(0)  # the sockets are written to now
-                    await asyncio.sleep(min(perf_counter() - began, LONGEST_REST))
+                    await asyncio.sleep(min(REST * (perf_counter() - began), LONGEST_REST))
         except Exception as error:
             group.fail(error)
         finally:

@@ -27,6 +27,7 @@ import uvloop
 from db.embedded import EmbeddedPostgres
 from db.migrate import app_url, events_url, migrate
 from db.session import Database
+from schema.permissions import SYSTEM_ROLES
 from tests.api.conftest import serving
 from tests.conftest import SECRET, Urls
 from tests.support import Tenant, new_tenant
@@ -41,7 +42,7 @@ async def delivery(urls: Urls, database: Database, asked: argparse.Namespace) ->
     worker = await _process("worker", env=os.environ | given)
     many = {"max_sockets_per_principal": 100_000, "max_subscriptions_per_principal": 100_000, "pool_size": 10}
     async with serving(urls, database, **many) as live:
-        tokens = [await live.token(tenant) for tenant in tenants]
+        tokens = [await live.token(tenant, role) for role in SYSTEM_ROLES for tenant in tenants]
         host, port = live.url.removeprefix("http://").split(":")
         for subscribers in asked.subscribers:
             listeners = await _process("tests.load.listeners", host, port, str(subscribers))
@@ -49,12 +50,16 @@ async def delivery(urls: Urls, database: Database, asked: argparse.Namespace) ->
             assert listeners.stdout is not None
             listeners.stdin.write((json.dumps(tokens) + "\n").encode())
             assert (await listeners.stdout.readline()) == b"ready\n"
-            sent = {rate: await _commit(urls, tenants, rate, asked.seconds) for rate in asked.rates}
+            sent = {}
+            for rate in asked.rates:
+                before = time.process_time()
+                total, took = await _commit(urls, tenants, rate, asked.seconds)
+                sent[rate] = total, took, (time.process_time() - before) / took
             listeners.stdin.write(b"\n")
             found = json.loads(await listeners.stdout.readline())
             await listeners.wait()
             for rate in asked.rates:
-                _say(subscribers, asked.organizations, rate, sent[rate], found.get(str(rate)))
+                _say(subscribers, asked.organizations, sent[rate], found[str(rate)])
     worker.terminate()
     await worker.wait()
 
@@ -76,13 +81,13 @@ async def _commit(urls: Urls, tenants: list[Tenant], rate: int, seconds: float) 
     return int(total), float(took)
 
 
-def _say(subscribers: int, organizations: int, rate: int, sent: tuple[int, float], found: dict[str, float]) -> None:
-    total, took = sent
+def _say(subscribers: int, organizations: int, sent: tuple[int, float, float], found: dict[str, float]) -> None:
+    total, took, busy = sent
     each = subscribers / organizations
     print(
         f"{subscribers} subscribers in {organizations} organizations, {total / took:.0f} events/s"
         f" ({total / took * each:,.0f} deliveries/s): p50 {found['p50']:.1f} ms, p99 {found['p99']:.1f} ms,"
-        f" most {found['most']:.0f} ms, {found['told']:,} of {int(total * each):,} told",
+        f" most {found['most']:.0f} ms, {found['told']:,} of {int(total * each):,} told, API {busy:.0%} of a core",
         flush=True,
     )
 
