@@ -68,6 +68,7 @@ class Group:
         self.key = key
         self.shared = shared
         self.reader = reader
+        self.ended = False
         self._groups = groups
         self._feed = feed
         self._members: dict[Seat, int] = {}
@@ -120,7 +121,9 @@ class Group:
     def end(self) -> None:
         self._groups.forget(self)
         self._feed.close()
-        self.task.cancel()
+        self.ended = True
+        if asyncio.current_task() is not self.task:  # which ends by itself, and tidies up undisturbed
+            self.task.cancel()
 
 
 class Seat:

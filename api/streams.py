@@ -118,6 +118,8 @@ class Streams:
                 async for together in source:
                     began = perf_counter()
                     group.tell(together.came, await self._told(executor, together, context))
+                    if group.ended:
+                        return
                     await asyncio.sleep(0)  # the sockets are written to now
                     await asyncio.sleep(min(REST * (perf_counter() - began), LONGEST_REST))
         except Exception as error:

@@ -237,3 +237,53 @@ async def test_completing_frees_the_group_and_the_id(live: Live, tenant: Tenant,
             await send(socket, id="1", type="complete")
             await members(live, tenant, [])
         assert len(live.app.state.hub.depths) == listening
+
+
+async def test_errors_of_an_answer_are_shared_and_the_group_goes_on(live: Live, tenant: Tenant, floor: Floor) -> None:
+    machine = await floor.machine()
+    await floor.settled()
+    wrong = "subscription { machineEvents { object { name meters(first: 1000) { nodes { id } } } } }"
+    async with initialised(live, await live.token(tenant)) as one, initialised(live, await live.token(tenant)) as two:
+        for socket in (one, two):
+            await subscribe(socket, wrong)
+        await members(live, tenant, [2])
+        for name in ("1", "2"):
+            await floor.change("machines", machine, name=name)
+            first, second = await receive(one), await receive(two)
+            assert first == second
+            (error,) = first["payload"]["errors"]
+            assert error["extensions"]["code"] == "BAD_USER_INPUT"
+            assert error["extensions"]["requestId"].startswith("shared-")
+        assert live.app.state.streams.groups.sizes(tenant.organization_id) == [2]
+
+
+async def test_a_group_that_cannot_read_ends_for_each_and_begins_again(
+    live: Live, tenant: Tenant, floor: Floor, admin: asyncpg.Connection
+) -> None:
+    project = await floor.project()
+    await floor.settled()
+    async with initialised(live, await live.token(tenant)) as one, initialised(live, await live.token(tenant)) as two:
+        for socket in (one, two):
+            await subscribe(socket, PROJECTS)
+        await members(live, tenant, [2])
+        begin = (await floor.log("Project"))[-1]
+        await admin.execute("alter table app.projects rename to projects_away")
+        try:
+            await admin.execute(
+                "insert into ev.inbox (organization_id, topic, entity_id, operation, changed_fields)"
+                " values ($1, 'Project', $2, 'update', '{}')",
+                tenant.organization_id, project,
+            )  # fmt: skip
+            for socket in (one, two):
+                refusal = await receive(socket)
+                assert (refusal["type"], refusal["payload"][0]["extensions"]["code"]) == (
+                    "error",
+                    "INTERNAL_SERVER_ERROR",
+                )
+        finally:
+            await admin.execute("alter table app.projects_away rename to projects")
+        await members(live, tenant, [])
+        for socket in (one, two):
+            await subscribe(socket, PROJECTS, variables={"after": begin})
+            assert (await receive(socket))["payload"]["data"]["projectEvents"]["object"]["name"] == "0"
+        await members(live, tenant, [2])
