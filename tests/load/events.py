@@ -55,6 +55,7 @@ async def delivery(urls: Urls, database: Database, asked: argparse.Namespace) ->
                 before = time.process_time()
                 total, took = await _commit(urls, tenants, rate, asked.seconds)
                 sent[rate] = total, took, (time.process_time() - before) / took
+                await _quiet(listeners)
             listeners.stdin.write(b"\n")
             found = json.loads(await listeners.stdout.readline())
             await listeners.wait()
@@ -77,8 +78,18 @@ async def _commit(urls: Urls, tenants: list[Tenant], rate: int, seconds: float) 
     assert commits.stdout is not None
     total, took = (await commits.stdout.readline()).split()
     await commits.wait()
-    await asyncio.sleep(3)
     return int(total), float(took)
+
+
+async def _quiet(listeners: asyncio.subprocess.Process) -> None:
+    """Until nobody has been told anything for a while."""
+    assert listeners.stdin is not None
+    assert listeners.stdout is not None
+    known, told = b"", b"?"
+    while known != told:
+        await asyncio.sleep(2)
+        listeners.stdin.write(b"?\n")
+        known, told = told, await listeners.stdout.readline()
 
 
 def _say(subscribers: int, organizations: int, sent: tuple[int, float, float], found: dict[str, float]) -> None:

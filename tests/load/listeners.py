@@ -2,7 +2,8 @@
 
     echo '["token", …]' | .venv/bin/python -m tests.load.listeners host port subscribers
 
-Says `ready` when all are subscribed; a line of stdin ends it, then it prints what it found as JSON.
+Says `ready` when all are subscribed, and to the line `?` how many frames came; another line ends it, then it prints what
+it found as JSON.
 """
 
 from __future__ import annotations
@@ -72,7 +73,10 @@ def listen(sockets: list[socket.socket]) -> dict[int, array[float]]:
     while True:
         for number, _ in poll.poll():
             if number == sys.stdin.fileno():
-                return found
+                if sys.stdin.buffer.readline() != b"?\n":
+                    return found
+                print(sum(len(waits) for waits in found.values()), flush=True)
+                continue
             data = rest[number] + known[number].recv(262_144)
             came = time.time()
             if (at := data.find(PING)) >= 0:
@@ -86,7 +90,7 @@ def listen(sockets: list[socket.socket]) -> dict[int, array[float]]:
 
 def main() -> None:
     host, port, subscribers = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
-    tokens = json.loads(sys.stdin.readline())
+    tokens = json.loads(sys.stdin.buffer.readline())
     sockets = [begin(host, port, tokens[n % len(tokens)]) for n in range(subscribers)]
     time.sleep(2)
     print("ready", flush=True)
