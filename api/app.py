@@ -29,6 +29,7 @@ from api.mailing import known_mail_server
 from api.responses import plain_error
 from api.settings import Settings
 from api.sse import EventStream
+from api.streams import Streams
 from api.throttle import Slots, Throttle
 from api.ws import SocketEndpoint
 from db.cache import Cache
@@ -74,14 +75,15 @@ def create_app(
         limits_of(settings),
         sign_ins=Throttle(per_minute=settings.sign_ins_per_minute, burst=settings.sign_ins_per_minute),
         sign_ins_at_once=max(1, settings.pool_size // 3),
-        subscriptions=Slots(settings.max_subscriptions_per_principal),
-        turns=asyncio.Semaphore(settings.pool_size // 2),
         suggestions=settings.development,
         storage=storage,
         cache=cache,
     )
-    http = HttpEndpoint(graphql, authenticator, EventStream(graphql, drain), ide.page if settings.development else None)
-    sockets = SocketEndpoint(graphql, authenticator, drain, Slots(settings.max_sockets_per_principal))
+    streams = Streams(
+        graphql, hub, Slots(settings.max_subscriptions_per_principal), asyncio.Semaphore(settings.pool_size // 2)
+    )
+    http = HttpEndpoint(graphql, authenticator, EventStream(streams, drain), ide.page if settings.development else None)
+    sockets = SocketEndpoint(streams, authenticator, drain, Slots(settings.max_sockets_per_principal))
 
     @asynccontextmanager
     async def lifespan(_app: Starlette) -> AsyncIterator[None]:
@@ -93,6 +95,7 @@ def create_app(
         finally:
             drain.begin()
             await drain.finished(settings.drain_seconds)
+            await streams.groups.close()
             await hub.stop()
             await cache.close()
             await database.close()
@@ -131,6 +134,7 @@ def create_app(
     )
     app.state.drain = drain
     app.state.hub = hub
+    app.state.streams = streams
     return app
 
 

@@ -5,23 +5,23 @@ from __future__ import annotations
 import asyncio
 import hashlib
 from collections import OrderedDict
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Coroutine, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from time import monotonic
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 import structlog
 from sqlalchemy import text
 
 from api.errors import LOST, Rejected
+from api.graphql import Follower
 from api.settings import Settings
 from api.tokens import BadToken, TrustedIssuer, issuer_of
 from db.actor import ANONYMOUS, Actor
 from db.session import Database
 from modules.identity.public import InvalidToken, TokenSigner, load_app_actor, load_user_actor
-from schema.context import Context
 
 log = structlog.stdlib.get_logger("api.auth")
 
@@ -105,6 +105,7 @@ class Authenticator:
         )
         self._claims: Recent[Claims] = Recent(10_000)
         self._actors: Recent[Actor] = Recent(10_000)
+        self._loading: dict[str, asyncio.Task[Actor | None]] = {}
 
     async def caller(self, credentials: Credentials, *, request_id: str, client_ip: str | None) -> Caller:
         """The caller, or Rejected with UNAUTHENTICATED if what they presented is not good."""
@@ -148,7 +149,8 @@ class Authenticator:
         key = f"{claims.organization_id}:{claims.user_id}:{claims.session_id}:{claims.expires_at.timestamp()}"
         actor = self._actors.get(key)
         if actor is None:
-            found = await load_user_actor(self._database, claims.organization_id, claims.user_id, claims.session_id)
+            loading = load_user_actor(self._database, claims.organization_id, claims.user_id, claims.session_id)
+            found = await self._once(key, loading)
             if found is None:
                 raise unauthenticated("The session has ended; sign in again")
             actor = replace(found, expires_at=claims.expires_at, session_id=claims.session_id)
@@ -159,11 +161,20 @@ class Authenticator:
         key = hashlib.sha256(api_key.encode()).hexdigest()
         actor = self._actors.get(key)
         if actor is None:
-            actor = await load_app_actor(self._database, api_key) if api_key.isascii() else None
+            actor = await self._once(key, load_app_actor(self._database, api_key)) if api_key.isascii() else None
             if actor is None:
                 raise unauthenticated("The API key is not valid")
             self._actors.keep(key, actor, ACTOR_SECONDS)
         return actor
+
+    async def _once(self, key: str, loading: Coroutine[Any, Any, Actor | None]) -> Actor | None:
+        """An actor that is being loaded is loaded once, however many connections of the caller have to know it again."""
+        if (task := self._loading.get(key)) is not None:
+            loading.close()
+        else:
+            task = self._loading[key] = asyncio.create_task(loading)
+            task.add_done_callback(lambda _: self._loading.pop(key, None))
+        return await asyncio.shield(task)
 
 
 class Caller:
@@ -173,7 +184,8 @@ class Caller:
         self.actor = actor
         self._authenticator = authenticator
         self._credentials = credentials
-        self._contexts: set[Context] = set()
+        self._followers: set[Follower] = set()
+        self._found: Actor | None = None
 
     @property
     def key(self) -> str:
@@ -182,13 +194,13 @@ class Caller:
         return f"{who.organization_id}:{who.principal}" if who.signed_in else f"ip:{who.client_ip}"
 
     @contextmanager
-    def follow(self, context: Context) -> Iterator[None]:
-        """While this lasts, the context's actor is the caller as it is now."""
-        self._contexts.add(context)
+    def follow(self, follower: Follower) -> Iterator[None]:
+        """While this lasts, the follower's actor is the caller as it is now."""
+        self._followers.add(follower)
         try:
             yield
         finally:
-            self._contexts.discard(context)
+            self._followers.discard(follower)
 
     async def until_refused(self) -> str:
         """Return, with the reason, when the caller may no longer be here: expired, signed out or disabled."""
@@ -208,10 +220,13 @@ class Caller:
 
     async def refresh(self) -> None:
         """Take over what was changed about the caller's rights."""
-        now = await self._authenticator.actor(self._credentials)
-        now = replace(now, request_id=self.actor.request_id, client_ip=self.actor.client_ip)
+        found = await self._authenticator.actor(self._credentials)
+        if found is self._found:
+            return
+        self._found = found
+        now = replace(found, request_id=self.actor.request_id, client_ip=self.actor.client_ip)
         if now != self.actor:
             self._authenticator.rescope(self.actor, now)
             self.actor = now
-            for context in self._contexts:
-                context.actor = now
+            for follower in list(self._followers):
+                follower.actor = now

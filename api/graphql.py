@@ -3,23 +3,21 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Collection
-from contextlib import AbstractContextManager, aclosing, nullcontext
-from dataclasses import dataclass, field, replace
+from collections.abc import Collection
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass, field
 from time import perf_counter
 from typing import Any, Protocol, cast
 
 import strawberry
 from graphql import ExecutionResult, GraphQLError, OperationType, execute
-from graphql.execution import create_source_event_stream
-from graphql.execution.executor_throwing_on_incremental import ExecutorThrowingOnIncremental
 from strawberry import execution
 
 from api import metrics
 from api.documents import Documents, Operation
 from api.errors import Rejected, coded, failure, public
 from api.limits import Limits, check_variables
-from api.throttle import Full, Slots, Throttle
+from api.throttle import Throttle
 from api.tracing import tracer
 from db.actor import Actor
 from db.cache import Cache
@@ -74,9 +72,13 @@ class Caller(Protocol):
     @property
     def key(self) -> str: ...
 
-    def follow(self, context: Context) -> AbstractContextManager[None]:
-        """While this lasts, the context's actor is the caller as it is now."""
+    def follow(self, follower: Follower) -> AbstractContextManager[None]:
+        """While this lasts, the follower's actor is the caller as it is now."""
         ...
+
+
+class Follower(Protocol):
+    actor: Actor
 
 
 class GraphQL:
@@ -84,7 +86,7 @@ class GraphQL:
 
     def __init__(
         self, schema: strawberry.Schema, database: Database, hub: Hub, tokens: Tokens, limits: Limits, *,
-        sign_ins: Throttle, sign_ins_at_once: int, subscriptions: Slots, turns: asyncio.Semaphore, suggestions: bool,
+        sign_ins: Throttle, sign_ins_at_once: int, suggestions: bool,
         storage: Storage | None = None, cache: Cache | None = None,
     ) -> None:  # fmt: skip
         self.schema = schema._schema
@@ -96,10 +98,7 @@ class GraphQL:
         self._storage = storage
         self._cache = cache
         self._sign_ins = sign_ins
-        self._subscriptions = subscriptions
-        self._turns = turns
-        """One event wakes many subscriptions: they take turns at part of the database's connections."""
-        self._suggestions = suggestions
+        self.suggestions = suggestions
         self._hashing = asyncio.Semaphore(sign_ins_at_once)
 
     def prepare(self, request: Request, actor: Actor, allowed: Collection[OperationType] = EVERYTHING) -> Operation:
@@ -139,7 +138,7 @@ class GraphQL:
 
     async def run(self, operation: Operation, request: Request, actor: Actor) -> Answer:
         """Execute a query or mutation within its time."""
-        context = self._context(actor, request)
+        context = self.context(actor, request)
         started = perf_counter()
         with (
             tracer.start_as_current_span("graphql", attributes=_attributes(operation)),
@@ -157,11 +156,11 @@ class GraphQL:
                         variable_values=request.variables,
                         operation_name=operation.name,
                         is_awaitable=is_awaitable,
-                        hide_suggestions=not self._suggestions,
+                        hide_suggestions=not self.suggestions,
                     )
                     if not isinstance(result, ExecutionResult):
                         result = await result
-                answer = self._answer(result, context)
+                answer = self.answer(result, context)
             except TimeoutError:
                 said = f"The operation took longer than {self.limits.timeout:g} seconds and was stopped"
                 answer = refused([coded("OPERATION_TIMEOUT", said)], actor.request_id)
@@ -171,74 +170,15 @@ class GraphQL:
         metrics.operation_seconds.labels(operation.kind.value).observe(perf_counter() - started)
         return answer
 
-    async def stream(self, operation: Operation, request: Request, caller: Caller) -> AsyncGenerator[Answer, None]:
-        """A query's or mutation's one answer, or a subscription's answers until it ends."""
-        if operation.kind is not OperationType.SUBSCRIPTION:
-            yield await self.run(operation, request, caller.actor)
-            return
-        actor = caller.actor
-        context = self._context(actor, request, self._turns)
-        executor = ExecutorThrowingOnIncremental.build(
-            self.schema,
-            operation.document,
-            context_value=context,
-            raw_variable_values=request.variables,
-            operation_name=operation.name,
-            is_awaitable=is_awaitable,
-            hide_suggestions=not self._suggestions,
-        )
-        if isinstance(executor, list):
-            yield refused(executor, actor.request_id)
-            return
-        try:
-            with (
-                self._subscriptions.taken(caller.key),
-                metrics.subscriptions.track_inprogress(),
-                caller.follow(context),
-            ):
-                async with aclosing(await self._source(executor)) as source:
-                    async for event in source:
-                        permissions.check(operation.needs, context.actor)
-                        yield await self._event(executor, event, context)
-        except Rejected as rejected:
-            yield refused(rejected.errors, actor.request_id)
-        except Full:
-            said = f"At most {self._subscriptions.most} subscriptions at once"
-            yield refused([coded("RATE_LIMITED", said)], actor.request_id)
-        except Exception as error:
-            yield broken(error, actor.request_id)
-        finally:
-            await context.close()
-
-    async def _source(self, executor: Any) -> Any:
-        source: Any = create_source_event_stream(executor)
-        if executor.is_awaitable(source):
-            source = await source
-        if isinstance(source, ExecutionResult):
-            raise Rejected(source.errors or [])
-        return source
-
-    async def _event(self, executor: Any, event: Any, context: Context) -> Answer:
-        """One event's answer. Its transaction ends and its loaders forget before the next one is waited for."""
-        try:
-            async with asyncio.timeout(self.limits.timeout):
-                result = executor.build_per_event_executor(event).execute_operation(False)
-                if not isinstance(result, ExecutionResult):
-                    result = await result
-            answer = self._answer(cast(ExecutionResult, result), context)
-            return replace(answer, cursor=getattr(event, "cursor", None))
-        except TimeoutError:
-            return refused([coded("OPERATION_TIMEOUT", "The event took too long to answer")], context.actor.request_id)
-        finally:
-            await context.renew()
-
-    def _context(self, actor: Actor, request: Request, turns: asyncio.Semaphore | None = None) -> Context:
+    def context(
+        self, actor: Actor, request: Request, *, turns: asyncio.Semaphore | None = None, together: bool = False
+    ) -> Context:
         return Context(
             actor, self._database, self._hub, self._tokens, storage=self._storage, cache=self._cache,
-            idempotency_key=request.idempotency_key, last_event_id=request.last_event_id, turns=turns,
+            idempotency_key=request.idempotency_key, last_event_id=request.last_event_id, turns=turns, together=together,
         )  # fmt: skip
 
-    def _answer(self, result: ExecutionResult, context: Context) -> Answer:
+    def answer(self, result: ExecutionResult, context: Context) -> Answer:
         request_id = context.actor.request_id
         errors = result.errors or []
         if result.data is None and errors and all(error.path is None for error in errors):

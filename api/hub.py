@@ -56,6 +56,11 @@ class Hub:
         """How many events wait for each subscription."""
         return [listener.depth for listeners in self._listeners.values() for listener in listeners]
 
+    @property
+    def handed_out(self) -> int:
+        """Up to where events have been handed out; 0 before the first connection."""
+        return self._position or 0
+
     async def position(self) -> int:
         """Up to where events have been handed out; waits for the first connection."""
         await self._positioned.wait()
@@ -73,9 +78,7 @@ class Hub:
             if not listeners:
                 self._listeners.pop(key, None)
 
-        made = Listener(
-            actor, permission, divided=divided, backlog=self._backlog, since=self._position or 0, leave=leave
-        )
+        made = Listener(actor, permission, divided=divided, backlog=self._backlog, since=self.handed_out, leave=leave)
         self._listeners[key].add(made)
         return made
 

@@ -27,9 +27,13 @@ class Listener:
         self._waiting: OrderedDict[int, Event] = OrderedDict()
         self._by_object = False
         self._lost = False
+        self.known = 0
+        """What lies up to here is left out."""
         self._wake = asyncio.Event()
         self.since = since
         self.actor = actor
+        self.taken: list[Event] = []
+        """The last batch. A group takes away from it what is dealt with."""
 
     @property
     def actor(self) -> Actor:
@@ -44,8 +48,21 @@ class Listener:
     def depth(self) -> int:
         return len(self._waiting)
 
+    @property
+    def waiting(self) -> list[Event]:
+        return list(self._waiting.values())
+
+    def begin_after(self, pos: int) -> None:
+        """Leave out what lies up to a position: it is known already."""
+        self.known = pos
+        self._waiting = OrderedDict(
+            (key, event) for key, event in self._waiting.items() if event.pos > pos or event.resync_required
+        )
+
     def put(self, event: Event) -> None:
-        if self._covers(event):
+        if event.resync_required:
+            self.lose(event)
+        elif event.pos > self.known and self._covers(event):
             self._keep(event)
             self._wake.set()
 
@@ -57,6 +74,7 @@ class Listener:
         self._waiting.clear()
         self._waiting[event.pos] = replace(event, operation="resync", resync_required=True)
         self._by_object, self._lost = False, True
+        self.known = 0  # it may be another log, whose positions are lower
         self._wake.set()
 
     async def batch(self) -> list[Event]:
@@ -67,7 +85,8 @@ class Listener:
         taken = list(self._waiting.values())
         self._waiting.clear()
         self._by_object = self._lost = False
-        return taken
+        self.taken = taken
+        return list(taken)
 
     def __aiter__(self) -> AsyncIterator[Event]:
         return self
@@ -81,8 +100,11 @@ class Listener:
             self._by_object = self._lost = False
         return event
 
-    async def aclose(self) -> None:
+    def close(self) -> None:
         self._leave(self)
+
+    async def aclose(self) -> None:
+        self.close()
 
     def _covers(self, event: Event) -> bool:
         if event.recipient_user_id not in (None, self._actor.user_id):

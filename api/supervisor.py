@@ -16,6 +16,7 @@ from starlette.applications import Starlette
 
 from api.databases import Databases
 from api.drain import Drain
+from api.frames import FramesProtocol
 from api.logs import log
 from api.objects import Objects
 from api.settings import Settings, SettingsError
@@ -99,6 +100,7 @@ async def serve(
         access_log=False,
         server_header=False,
         proxy_headers=False,  # api.edge believes only TRUSTED_PROXIES
+        ws=FramesProtocol,
         ws_max_size=settings.max_body_bytes,
         timeout_graceful_shutdown=CUT_SECONDS,
     )

@@ -13,10 +13,13 @@ from api import metrics
 from api.auth import Authenticator, Caller, Credentials, bearer, credentials_of
 from api.drain import Drain
 from api.errors import Rejected
-from api.graphql import Answer, GraphQL, Request, broken, refused
+from api.frames import EXTENSION, FramesProtocol
+from api.graphql import Answer, Request, broken, refused
 from api.requests import parse_json, request_of
 from api.responses import dumps
+from api.streams import Streams
 from api.throttle import Full, Slots
+from api.told import Batch
 
 log = structlog.stdlib.get_logger("api.ws")
 
@@ -41,10 +44,11 @@ class Gone(Exception):
 
 class SocketEndpoint:
     def __init__(
-        self, graphql: GraphQL, authenticator: Authenticator, drain: Drain, sockets: Slots,
+        self, streams: Streams, authenticator: Authenticator, drain: Drain, sockets: Slots,
         *, init_seconds: float = INIT_SECONDS,
     ) -> None:  # fmt: skip
-        self.graphql = graphql
+        self.streams = streams
+        self.graphql = streams.graphql
         self.authenticator = authenticator
         self.drain = drain
         self.sockets = sockets
@@ -69,6 +73,7 @@ class Socket:
         self._request_id: str = websocket.state.request_id
         self._caller: Caller | None = None
         self._running: dict[str, asyncio.Task[None]] = {}
+        self._frames: FramesProtocol | None = websocket.scope.get("extensions", {}).get(EXTENSION)
         self._sending = asyncio.Lock()
         self._stack = ExitStack()
         self._initialised = asyncio.Event()
@@ -225,7 +230,8 @@ class Socket:
         """Send every answer; False where the operation ended in an error message, which ends it by itself."""
         try:
             operation = self._to.graphql.prepare(request, caller.actor)
-            async with aclosing(self._to.graphql.stream(operation, request, caller)) as answers:
+            outlet = None if self._frames is None else Outlet(self._frames, self._running, id)
+            async with aclosing(self._to.streams.stream(operation, request, caller, outlet)) as answers:
                 async for answer in answers:
                     if not answer.executed:
                         return await self._fail(id, answer)
@@ -249,6 +255,21 @@ class Socket:
                 await self._websocket.send_text(text)
             except (WebSocketDisconnect, OSError, RuntimeError):
                 raise Gone from None
+
+
+class Outlet:
+    """Where the answers of one operation go that are made for many."""
+
+    def __init__(self, frames: FramesProtocol, running: dict[str, asyncio.Task[None]], id: str) -> None:
+        self._frames = frames
+        self._running = running
+        self._id = id
+        self._task = asyncio.current_task()
+
+    def put(self, batch: Batch) -> bool:
+        if self._running.get(self._id) is not self._task:
+            return True  # it was completed: the id may be another operation's by now
+        return self._frames.write_frames(batch.frames(self._id))
 
 
 def _id(message: dict[str, Any]) -> str:

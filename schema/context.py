@@ -50,6 +50,10 @@ class Feed(Protocol):
         """All that wait, at least one."""
         ...
 
+    def begin_after(self, pos: int) -> None:
+        """Leave out what lies up to a position: it is known already."""
+        ...
+
     async def aclose(self) -> None: ...
 
 
@@ -97,6 +101,7 @@ class Context:
         idempotency_key: str | None = None,
         last_event_id: str | None = None,
         turns: asyncio.Semaphore | None = None,
+        together: bool = False,
     ) -> None:
         self.actor = actor
         self.database = database
@@ -107,6 +112,8 @@ class Context:
         self.idempotency_key = idempotency_key
         self.last_event_id = last_event_id
         """The cursor a subscription's transport saw last: it goes on from there, whatever its document says."""
+        self.together = together
+        """The subscription is executed for a group: it begins now, and yields what was read together at once."""
         self.loaders = Loaders(self)
         self.extensions: dict[str, Any] = {}
         """Goes out as the answer's `extensions`."""

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import Enum
 from typing import Any, Generic, TypeVar
@@ -53,6 +54,14 @@ class Event(Generic[T]):
     )
 
 
+@dataclass(frozen=True, slots=True)
+class Together:
+    """Events that were read by one statement: those that came, and those of them that are to be shown."""
+
+    came: list[HubEvent]
+    shown: list[Event[Any]]
+
+
 class Subscription:
     """Runs `xEvents`. Between events it holds no transaction; each event is read in one of its own."""
 
@@ -67,9 +76,14 @@ class Subscription:
         after: str | None = None,
         min_interval_ms: int | None = None,
         snapshot: bool | None = None,
-    ) -> AsyncIterator[Event[Any]]:
+    ) -> AsyncIterator[Event[Any] | Together]:
         context = info.context
         condition = self.listing.condition(where)
+        if context.together:
+            async with aclosing(self._live(context, condition)) as live:
+                async for together in live:
+                    yield together
+            return
         pause = _pause(min_interval_ms)
         given = context.last_event_id or after
         start = None if given is None or given is UNSET else Cursor.of(given)
@@ -87,6 +101,17 @@ class Subscription:
                         async for event in shown:
                             yield event
                             await context.renew()
+
+    async def _live(self, context: Context, condition: ColumnElement[bool] | None) -> AsyncGenerator[Together, None]:
+        """What happens from here on, for a group whose members have caught up by themselves."""
+        declared = self.node.__declared__
+        feed = context.hub.listen(context.actor, declared.name, declared.permission, divided=declared.divided)
+        async with aclosing(feed):
+            while True:
+                batch = await feed.batch()
+                for first in range(0, len(batch), TOGETHER):
+                    came = batch[first : first + TOGETHER]
+                    yield Together(came, [event async for event in self._shown(context, came, condition)])
 
     async def _snapshot(
         self, context: Context, start: Cursor, condition: ColumnElement[bool] | None
@@ -125,11 +150,11 @@ class Subscription:
                     async for reached, page in pages:
                         seen = reached
                         yield page if pause is None else coalesced(page)
+                feed.begin_after(seen)
             while True:
-                batch = [event for event in await feed.batch() if seen is None or event.pos > seen]
-                if batch:
-                    yield batch if pause is None else coalesced(batch)
-                if batch and pause is not None:
+                batch = await feed.batch()
+                yield batch if pause is None else coalesced(batch)
+                if pause is not None:
                     await asyncio.sleep(pause)
 
     async def _missed(self, context: Context, seen: int, upto: int) -> AsyncGenerator[tuple[int, list[HubEvent]], None]:

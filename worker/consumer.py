@@ -56,9 +56,10 @@ class Consumer:
         beat = asyncio.create_task(self._beat())
         try:
             while not self._stopping.is_set():
+                self._freed.clear()
                 try:
-                    if not await self._round():
-                        await self._wait(self._stopping, IDLE_SECONDS)
+                    if not await self._round():  # an organization at its share has more as soon as a slot is free
+                        await self._wait(self._freed, IDLE_SECONDS)
                 except LOST as error:
                     logger.warning("queue interrupted", queue=self.queue, error=type(error).__name__)
                     await self._wait(self._stopping, PAUSE_SECONDS)

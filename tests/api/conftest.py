@@ -17,6 +17,7 @@ from starlette.applications import Starlette
 
 from api import tokens
 from api.app import create_app
+from api.frames import FramesProtocol
 from api.settings import Settings
 from db.session import Database
 from modules import MODULES
@@ -83,8 +84,9 @@ async def serving(urls: Urls, database: Database, **given: Any) -> AsyncIterator
         listening.bind(("127.0.0.1", 0))
         url = f"http://127.0.0.1:{listening.getsockname()[1]}"
         config = uvicorn.Config(
-            app, lifespan="on", log_config=None, access_log=False, proxy_headers=False, timeout_graceful_shutdown=3
-        )
+            app, lifespan="on", log_config=None, access_log=False, proxy_headers=False, timeout_graceful_shutdown=3,
+            ws=FramesProtocol,
+        )  # fmt: skip
         server = uvicorn.Server(config)
         server.capture_signals = nullcontext  # type: ignore[method-assign,assignment]
         task = asyncio.create_task(server.serve([listening]))

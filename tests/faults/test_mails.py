@@ -14,7 +14,7 @@ import asyncpg
 from db.session import Database
 from modules.platform.public import notify, use_mail
 from tests.conftest import Urls
-from tests.faults.conftest import Worker
+from tests.faults.conftest import Killable
 from tests.post import HOST, SENDER, Post
 from tests.support import Tenant
 
@@ -64,7 +64,7 @@ async def write(
         await asyncio.sleep(0.02)
 
 
-async def break_things(server: Flaky, worker: Worker, broken: asyncio.Event, faults: Counter[str]) -> None:
+async def break_things(server: Flaky, worker: Killable, broken: asyncio.Event, faults: Counter[str]) -> None:
     """For as long as was asked, and everything at least once."""
     until = time.monotonic() + SECONDS
     while time.monotonic() < until or len(faults) < len(FAULTS):
@@ -92,8 +92,8 @@ async def test_every_mail_at_least_once_and_always_the_same(broken: Urls, victim
     server, faults, lost = Flaky(), Counter[str](), Counter[str]()
     committed: list[str] = []
     await server.up()
-    worker = Worker(
-        broken, SMTP_HOST=HOST, SMTP_PORT=str(server.post.port), SMTP_TLS="none", SMTP_FROM=SENDER,
+    worker = Killable(
+        broken, "worker", SMTP_HOST=HOST, SMTP_PORT=str(server.post.port), SMTP_TLS="none", SMTP_FROM=SENDER,
     )  # fmt: skip
     use_mail(server.post.server())
     database = Database.connect(broken.app)

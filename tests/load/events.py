@@ -1,9 +1,9 @@
 """How long an event takes from a commit to a socket, and what NOTIFY in every transaction would cost. Prints only.
 
-    .venv/bin/python -m tests.load.events --subscribers 1000 --rates 10 100 500 --seconds 10
+    .venv/bin/python -m tests.load.events --subscribers 1000 5000 --rates 10 100 500 --seconds 10 --organizations 1
 
-Subscribers are spread over organizations; every event is told to those of one of them. Server, clients and PostgreSQL
-share the machine; the clients run in a process of their own.
+Subscribers are spread over organizations; every event is told to those of one of them. The API runs in this process as
+`unison serve` runs it; PostgreSQL, the worker with its relay, whoever commits, and all clients are processes beside it.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import argparse
 import asyncio
 import json
 import logging
+import os
 import statistics
 import subprocess
 import sys
@@ -21,121 +22,85 @@ from pathlib import Path
 
 import asyncpg
 import structlog
-from websockets.asyncio.client import ClientConnection, connect
+import uvloop
 
 from db.embedded import EmbeddedPostgres
 from db.migrate import app_url, events_url, migrate
 from db.session import Database
+from schema.permissions import SYSTEM_ROLES
 from tests.api.conftest import serving
-from tests.api.test_sockets import PROTOCOL
 from tests.conftest import SECRET, Urls
 from tests.support import Tenant, new_tenant
 from worker.relay import Relay
-
-DOCUMENT = "subscription { projectEvents { cursor object { id name } } }"
-AT_ONCE = 50
-
-
-async def listen(url: str, tokens: list[str], subscribers: int) -> None:
-    """The clients' process: say when all are subscribed, then a line for every event: when it came, what it says."""
-    sys.stdout.reconfigure(line_buffering=True)  # type: ignore[union-attr]
-    gate = asyncio.Semaphore(AT_ONCE)
-    open_ones: list[tuple[ClientConnection, asyncio.Task[None]]] = []
-
-    async def follow(socket: ClientConnection) -> None:
-        async for message in socket:
-            came = time.time()
-            payload = json.loads(message).get("payload")
-            if isinstance(payload, dict) and (event := (payload.get("data") or {}).get("projectEvents")):
-                sys.stdout.write(f"{came} {event['object']['name']}\n")
-
-    async def begin(token: str) -> None:
-        async with gate:
-            socket = await connect(url, subprotocols=[PROTOCOL], open_timeout=60, ping_interval=None, compression=None)
-            init = {"type": "connection_init", "payload": {"authorization": f"Bearer {token}"}}
-            await socket.send(json.dumps(init))
-            await socket.recv()
-            await socket.send(json.dumps({"id": "1", "type": "subscribe", "payload": {"query": DOCUMENT}}))
-            open_ones.append((socket, asyncio.create_task(follow(socket))))
-
-    await asyncio.gather(*(begin(tokens[n % len(tokens)]) for n in range(subscribers)))
-    await asyncio.sleep(2)
-    sys.stdout.write("ready\n")
-    await asyncio.to_thread(sys.stdin.readline)
-
-
-async def happen(urls: Urls, tenants: list[Tenant], rate: int, seconds: float) -> int:
-    """Commits at a steady rate; the name of each project is the time just before its commit."""
-    connection = await asyncpg.connect(urls.admin)
-    began = time.monotonic()
-    total = int(rate * seconds)
-    for n in range(total):
-        await asyncio.sleep(max(0.0, began + n / rate - time.monotonic()))
-        tenant = tenants[n % len(tenants)]
-        async with connection.transaction():
-            await connection.execute(f"set local app.org_id = '{tenant.organization_id}'")
-            await connection.execute(
-                "insert into app.projects (organization_id, number, name) values ($1, gen_random_uuid()::text, $2)",
-                tenant.organization_id,
-                f"{rate} {time.time()}",
-            )
-    await connection.close()
-    return total
 
 
 async def delivery(urls: Urls, database: Database, asked: argparse.Namespace) -> None:
     admin = await asyncpg.connect(urls.admin)
     tenants = [await new_tenant(admin) for _ in range(asked.organizations)]
     await admin.close()
-    relay = Relay(urls.events)
-    relaying = asyncio.create_task(relay.run())
+    given = {"DATABASE_APP_URL": urls.app, "DATABASE_EVENTS_URL": urls.events, "SECRET_KEY": SECRET}
+    worker = await _process("worker", env=os.environ | given)
     many = {"max_sockets_per_principal": 100_000, "max_subscriptions_per_principal": 100_000, "pool_size": 10}
     async with serving(urls, database, **many) as live:
-        tokens = [await live.token(tenant) for tenant in tenants]
-        client = await asyncio.create_subprocess_exec(
-            sys.executable, "-m", "tests.load.events", "--listen", live.socket_url, "--subscribers", str(asked.subscribers),
-            stdin=subprocess.PIPE, stdout=subprocess.PIPE, limit=2**26,
-        )  # fmt: skip
-        assert client.stdin is not None
-        assert client.stdout is not None
-        client.stdin.write((json.dumps(tokens) + "\n").encode())
-        assert (await client.stdout.readline()) == b"ready\n"
-        sent = {}
-        lines: list[str] = []
-        reading = asyncio.create_task(_collect(client.stdout, lines))
-        for rate in asked.rates:
-            sent[rate] = await happen(urls, tenants, rate, asked.seconds)
-            await _quiet(lines)
-        client.stdin.write(b"\n")
-        told: dict[int, list[float]] = {rate: [] for rate in asked.rates}
-        await reading
-        for line in lines:
-            came, rate, at = line.split()
-            told[int(rate)].append((float(came) - float(at)) * 1_000)
-        await client.wait()
-    relay.stop()
-    await relaying
-    each = asked.subscribers / asked.organizations
-    for rate, waits in told.items():
-        expected = int(sent[rate] * each)
-        cuts = statistics.quantiles(waits, n=100) if len(waits) > 1 else [0.0] * 99
-        print(
-            f"{asked.subscribers} subscribers, {rate} events/s ({rate * each:g} deliveries/s): p50 {cuts[49]:.1f} ms,"
-            f" p99 {cuts[98]:.1f} ms, {len(waits)} of {expected} told"
-        )
+        tokens = [await live.token(tenant, role) for role in SYSTEM_ROLES for tenant in tenants]
+        host, port = live.url.removeprefix("http://").split(":")
+        for subscribers in asked.subscribers:
+            listeners = await _process("tests.load.listeners", host, port, str(subscribers))
+            assert listeners.stdin is not None
+            assert listeners.stdout is not None
+            listeners.stdin.write((json.dumps(tokens) + "\n").encode())
+            assert (await listeners.stdout.readline()) == b"ready\n"
+            sent = {}
+            for rate in asked.rates:
+                before = time.process_time()
+                total, took = await _commit(urls, tenants, rate, asked.seconds)
+                sent[rate] = total, took, (time.process_time() - before) / took
+                await _quiet(listeners)
+            listeners.stdin.write(b"\n")
+            found = json.loads(await listeners.stdout.readline())
+            await listeners.wait()
+            for rate in asked.rates:
+                _say(subscribers, asked.organizations, sent[rate], found[str(rate)])
+    worker.terminate()
+    await worker.wait()
 
 
-async def _collect(stream: asyncio.StreamReader, lines: list[str]) -> None:
-    async for line in stream:
-        lines.append(line.decode())  # noqa: PERF401 - counted while it grows
+async def _process(module: str, *arguments: str, env: dict[str, str] | None = None) -> asyncio.subprocess.Process:
+    return await asyncio.create_subprocess_exec(
+        sys.executable, "-m", module, *arguments, env=env,
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE, limit=2**26,
+    )  # fmt: skip
 
 
-async def _quiet(lines: list[str]) -> None:
+async def _commit(urls: Urls, tenants: list[Tenant], rate: int, seconds: float) -> tuple[int, float]:
+    organizations = [str(tenant.organization_id) for tenant in tenants]
+    commits = await _process("tests.load.commits", urls.admin, str(rate), str(seconds), *organizations)
+    assert commits.stdout is not None
+    total, took = (await commits.stdout.readline()).split()
+    await commits.wait()
+    return int(total), float(took)
+
+
+async def _quiet(listeners: asyncio.subprocess.Process) -> None:
     """Until nobody has been told anything for a while."""
-    known = -1
-    while known != len(lines):
-        known = len(lines)
+    assert listeners.stdin is not None
+    assert listeners.stdout is not None
+    known, told = b"", b"?"
+    while known != told:
         await asyncio.sleep(2)
+        listeners.stdin.write(b"?\n")
+        known, told = told, await listeners.stdout.readline()
+
+
+def _say(subscribers: int, organizations: int, sent: tuple[int, float, float], found: dict[str, float]) -> None:
+    total, took, busy = sent
+    each = subscribers / organizations
+    print(
+        f"{subscribers} subscribers in {organizations} organizations, {total / took:.0f} events/s"
+        f" ({total / took * each:,.0f} deliveries/s): p50 {found['p50']:.1f} ms, p99 {found['p99']:.1f} ms,"
+        f" most {found['most']:.0f} ms, {found['told']:,} of {int(total * each):,} told, API {busy:.0%} of a core",
+        flush=True,
+    )
 
 
 async def relay_against_notify(urls: Urls, seconds: float) -> None:
@@ -204,15 +169,12 @@ async def main(asked: argparse.Namespace) -> None:
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--subscribers", type=int, default=1_000)
-    parser.add_argument("--organizations", type=int, default=50)
+    parser.add_argument("--subscribers", type=int, nargs="+", default=[1_000])
+    parser.add_argument("--organizations", type=int, default=1)
     parser.add_argument("--rates", type=int, nargs="+", default=[10, 100, 500])
     parser.add_argument("--seconds", type=float, default=10)
     parser.add_argument("--notify", action=argparse.BooleanOptionalAction, default=True)
-    parser.add_argument("--listen", help=argparse.SUPPRESS)
     given = parser.parse_args()
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.ERROR))
-    if given.listen:
-        asyncio.run(listen(given.listen, json.loads(sys.stdin.readline()), given.subscribers))
-    else:
-        asyncio.run(main(given))
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(main(given))

@@ -138,6 +138,18 @@ async def _five(admin: asyncpg.Connection, tenant: Tenant) -> bool:
     return len(await words(admin, tenant)) == 5
 
 
+async def test_jobs_that_run_alone_follow_each_other(
+    urls: Urls, database: Database, admin: asyncpg.Connection, tenant: Tenant, monkeypatch: pytest.MonkeyPatch
+):
+    """An organization at its share of the slots goes on as soon as one is free, not when an idle worker looks again."""
+    monkeypatch.setattr(consuming_module, "IDLE_SECONDS", 60.0)
+    async with database.write(tenant.actor()) as tx:
+        await enqueue_many(tx, Q, "test.slow", [{"word": f"{n}", "seconds": 0} for n in range(30)])
+    async with consuming(urls, database):
+        await until(lambda: settled(admin), 30)
+    assert sorted(await words(admin, tenant), key=int) == [f"{n}" for n in range(30)]
+
+
 async def test_many_tenants_take_turns(urls: Urls, admin: asyncpg.Connection, database: Database):
     for org in range(1, 10):
         await admin.execute(
