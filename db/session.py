@@ -28,9 +28,10 @@ Unique = Mapping[str, tuple[str, ...]]
 class ReadTx:
     """A transaction of one caller. Every statement passes the organization besides what row-level security adds."""
 
-    def __init__(self, actor: Actor, session: AsyncSession) -> None:
+    def __init__(self, actor: Actor, session: AsyncSession, driver: Any) -> None:
         self.actor = actor
         self.session = session
+        self._driver = driver
         self._scope: Scope | None = None
 
     @property
@@ -49,6 +50,11 @@ class ReadTx:
 
     async def scalars(self, statement: Executable, params: Mapping[str, Any] | None = None) -> list[Any]:
         return list((await self.session.execute(statement, params)).scalars().all())
+
+    async def fetchrow(self, statement: str, values: Sequence[Any]) -> Any:
+        """The first row of a statement that is text already: past SQLAlchemy, which costs more than small statements do.
+        Raises the driver's own errors."""
+        return await self._driver.fetchrow(statement, *values)
 
     async def get(self, model: type[L], id: int) -> L | None:
         """A row of the caller's organization that the caller may see."""
@@ -143,8 +149,8 @@ class Database:
     @asynccontextmanager
     async def read(self, actor: Actor, permission: str | None = None) -> AsyncIterator[ReadTx]:
         """One state of the shop floor, seen by one caller."""
-        async with self._begin(actor, actor.read_scope(permission), NOWHERE, read_only=True) as session:
-            tx = ReadTx(actor, session)
+        async with self._begin(actor, actor.read_scope(permission), NOWHERE, read_only=True) as (session, driver):
+            tx = ReadTx(actor, session, driver)
             tx._scope = actor.read_scope(permission)
             yield tx
 
@@ -154,8 +160,11 @@ class Database:
     ) -> AsyncIterator[WriteTx]:
         """Commit when the block ends, roll back when it raises. Plants the permission does not hold in stay shut."""
         reads = actor.read_scope(None)
-        async with self._begin(actor, reads, actor.write_scope(permission, access), read_only=False) as session:
-            tx = WriteTx(actor, session)
+        async with self._begin(actor, reads, actor.write_scope(permission, access), read_only=False) as (
+            session,
+            driver,
+        ):
+            tx = WriteTx(actor, session, driver)
             tx._scope = reads
             yield tx
             await session.flush()
@@ -169,7 +178,7 @@ class Database:
     @asynccontextmanager
     async def _begin(
         self, actor: Actor, reads: Scope, writes: Scope, *, read_only: bool
-    ) -> AsyncIterator[AsyncSession]:
+    ) -> AsyncIterator[tuple[AsyncSession, Any]]:
         begin = "begin isolation level repeatable read read only" if read_only else "begin"
         context = _context(actor, reads, writes, self._statement_timeout_ms)
         async with self.engine.connect() as connection:
@@ -181,7 +190,7 @@ class Database:
                 raise
             try:
                 async with AsyncSession(connection, expire_on_commit=False) as session:
-                    yield session
+                    yield session, driver
             except BaseException:
                 await _end(connection, driver, "rollback")
                 raise
