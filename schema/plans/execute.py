@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
@@ -30,10 +30,10 @@ from schema.faults import Fault
 from schema.plans.collect import Collector
 from schema.plans.finish import Unplanned, finisher
 from schema.plans.pages import PageSql, page_sql
-from schema.plans.sql import statement
+from schema.plans.sql import Statement, statement
 from schema.plans.tree import Arguments, Finish, NotPlanned, Root
 
-MOST_TEXTS = 200
+MOST_STATEMENTS = 200
 """Statements kept of one operation: its orders, page sizes and shapes of conditions come from variables."""
 NO_VARIABLES = VariableValues({}, {})
 
@@ -45,6 +45,8 @@ class Answered:
     data: dict[str, Any]
     errors: list[GraphQLError] = field(default_factory=list)
     rest: DocumentNode | None = None
+    left: Collection[str] = ()
+    """Root fields the rest answers."""
     statement: str = ""
 
 
@@ -60,7 +62,7 @@ class Plan:
     rest: DocumentNode | None
     left: dict[str, str]
     """Root fields the loaders answer, and why."""
-    texts: dict[tuple[Any, ...], str] = field(default_factory=dict)
+    statements: dict[tuple[Any, ...], Statement] = field(default_factory=dict)
 
     def pages(self, variables: VariableValues) -> list[PageSql]:
         return [
@@ -68,14 +70,14 @@ class Plan:
             for arguments, page in zip(self.arguments, self.constant, strict=True)
         ]
 
-    def text(self, pages: Sequence[PageSql]) -> str:
+    def statement(self, pages: Sequence[PageSql]) -> Statement:
         shape = tuple(page.shape for page in pages)
-        text = self.texts.get(shape)
-        if text is None:
-            text = statement([root for root, _, _ in self.roots], pages)
-            if len(self.texts) < MOST_TEXTS:
-                self.texts[shape] = text
-        return text
+        made = self.statements.get(shape)
+        if made is None:
+            made = statement([root for root, _, _ in self.roots], pages)
+            if len(self.statements) < MOST_STATEMENTS:
+                self.statements[shape] = made
+        return made
 
 
 class Prepared:
@@ -86,6 +88,10 @@ class Prepared:
         self._document = document
         self._operation = operation
         self._plans: dict[tuple[Any, ...], Plan] = {}
+
+    @property
+    def plans(self) -> Collection[Plan]:
+        return self._plans.values()
 
     async def run(self, given: Mapping[str, Any], context: Context) -> Answered | None:
         """The answer of the planned root fields; None where the loaders are to answer everything."""
@@ -104,13 +110,10 @@ class Prepared:
             pages = plan.pages(variables)
         except (Fault, GraphQLError):
             return None
-        text = plan.text(pages)
-        values = [context.actor.organization_id]
-        for page in pages:
-            values += page.values
+        statement = plan.statement(pages)
         try:
             async with context.read(plan.permissions[0]) as tx:
-                row = await tx.fetchrow(text, values)
+                row = await tx.fetchrow(statement.text, statement.values(tx.org, pages))
         except asyncpg.DataError:
             return None
         except Exception as error:
@@ -122,7 +125,7 @@ class Prepared:
                 data[root.key] = _finished(json, finish, pages)
         except Unplanned:
             return None
-        return Answered(data, rest=plan.rest, statement=text)
+        return Answered(data, rest=plan.rest, left=plan.left, statement=statement.text)
 
     def plan(self, variables: VariableValues) -> Plan:
         key = tuple(variables.coerced.get(name) for name in self._deciding)
@@ -208,4 +211,4 @@ def _failed(plan: Plan, error: Exception) -> Answered:
     errors = [
         GraphQLError(str(error), nodes=[node], path=[root.key], original_error=error) for root, node, _ in plan.roots
     ]
-    return Answered(dict.fromkeys(plan.order), errors, plan.rest)
+    return Answered(dict.fromkeys(plan.order), errors, plan.rest, plan.left)

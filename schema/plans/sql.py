@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from itertools import accumulate, count
+from dataclasses import dataclass
+from itertools import accumulate, chain, count
+from typing import Any
 
 from schema.connection import COUNT_STOPS_AT
 from schema.plans.encode import carried, literal, name_of, nullable, quoted, show_id, shown
@@ -34,10 +36,26 @@ _PARAMETER = re.compile(r"\$(\d+)")
 _COUNTED = {"value": f"least(k.n, {COUNT_STOPS_AT})", "exact": f"k.n <= {COUNT_STOPS_AT}"}
 
 
-def statement(roots: Sequence[Root], pages: Sequence[PageSql]) -> str:
-    """One row with a column for each root field. Parameters: the organization, then the values of each page in turn."""
+@dataclass(frozen=True, slots=True)
+class Statement:
+    """One row with a column for each root field."""
+
+    text: str
+    takes: tuple[int, ...]
+    """Which of the organization and the values of each page in turn its parameters are: a page that is not read, because
+    only the name of its type is asked for, leaves its values out."""
+
+    def values(self, organization: int, pages: Sequence[PageSql]) -> list[Any]:
+        given = [organization, *chain.from_iterable(page.values for page in pages)]
+        return [given[place] for place in self.takes]
+
+
+def statement(roots: Sequence[Root], pages: Sequence[PageSql]) -> Statement:
     writer = _Writer(pages)
-    return "select " + ", ".join(writer.root(root) for root in roots)
+    text = "select " + ", ".join(writer.root(root) for root in roots)
+    takes = sorted({int(number) - 1 for number in _PARAMETER.findall(text)})
+    places = {place + 1: n for n, place in enumerate(takes, 1)}
+    return Statement(_PARAMETER.sub(lambda found: f"${places[int(found[1])]}", text), tuple(takes))
 
 
 class _Writer:
