@@ -70,11 +70,11 @@ class Plan:
             for arguments, page in zip(self.arguments, self.constant, strict=True)
         ]
 
-    def statement(self, pages: Sequence[PageSql]) -> Statement:
-        shape = tuple(page.shape for page in pages)
+    def statement(self, pages: Sequence[PageSql], alone: bool) -> Statement:
+        shape = (alone, *(page.shape for page in pages))
         made = self.statements.get(shape)
         if made is None:
-            made = statement([root for root, _, _ in self.roots], pages)
+            made = statement([root for root, _, _ in self.roots], pages, alone=alone)
             if len(self.statements) < MOST_STATEMENTS:
                 self.statements[shape] = made
         return made
@@ -110,10 +110,15 @@ class Prepared:
             pages = plan.pages(variables)
         except (Fault, GraphQLError):
             return None
-        statement = plan.statement(pages)
+        alone = plan.rest is None and context.fresh
+        statement = plan.statement(pages, alone)
+        values = statement.values(pages)
         try:
-            async with context.read(plan.permissions[0]) as tx:
-                row = await tx.fetchrow(statement.text, statement.values(tx.org, pages))
+            if alone:
+                row = await context.database.fetchrow(context.actor, scopes.pop(), statement.text, values)
+            else:
+                async with context.read(plan.permissions[0]) as tx:
+                    row = await tx.fetchrow(statement.text, [tx.org, *values])
         except asyncpg.DataError:
             return None
         except Exception as error:

@@ -1,7 +1,7 @@
 """From the tree to one statement: each root field is a column of JSON, links and lists are subselects in their place.
 
 Text is made from names of tables and columns, from the document's response keys, which GraphQL keeps to plain letters,
-digits and underscores, and from whole numbers; every value is a parameter. `$1` is the organization everywhere.
+digits and underscores, and from whole numbers; every value is a parameter.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from itertools import accumulate, chain, count
 from typing import Any
 
+from db.session import CONTEXT, CONTEXT_SETTINGS
 from schema.connection import COUNT_STOPS_AT
 from schema.plans.encode import carried, literal, name_of, nullable, quoted, show_id, shown
 from schema.plans.pages import Clause, PageSql, backwards, order_by, source
@@ -42,26 +43,31 @@ class Statement:
 
     text: str
     takes: tuple[int, ...]
-    """Which of the organization and the values of each page in turn its parameters are: a page that is not read, because
-    only the name of its type is asked for, leaves its values out."""
+    """Which of the values of each page in turn its parameters are: a page that is not read, because only the name of its
+    type is asked for, leaves its values out."""
 
-    def values(self, organization: int, pages: Sequence[PageSql]) -> list[Any]:
-        given = [organization, *chain.from_iterable(page.values for page in pages)]
+    def values(self, pages: Sequence[PageSql]) -> list[Any]:
+        given = list(chain.from_iterable(page.values for page in pages))
         return [given[place] for place in self.takes]
 
 
-def statement(roots: Sequence[Root], pages: Sequence[PageSql]) -> Statement:
-    writer = _Writer(pages)
-    text = "select " + ", ".join(writer.root(root) for root in roots)
-    takes = sorted({int(number) - 1 for number in _PARAMETER.findall(text)})
-    places = {place + 1: n for n, place in enumerate(takes, 1)}
-    return Statement(_PARAMETER.sub(lambda found: f"${places[int(found[1])]}", text), tuple(takes))
+def statement(roots: Sequence[Root], pages: Sequence[PageSql], *, alone: bool) -> Statement:
+    """Alone it brings its caller along; within a transaction that knows the caller its first parameter is the
+    organization."""
+    context, own = (CONTEXT, CONTEXT_SETTINGS) if alone else ("with context as (select $1::integer as org) ", 1)
+    writer = _Writer(pages, own)
+    columns = ", ".join(writer.root(root) for root in roots)
+    takes = sorted({number - own for found in _PARAMETER.findall(columns) if (number := int(found)) > own})
+    places = {place + own: own + n for n, place in enumerate(takes, 1)}
+    columns = _PARAMETER.sub(lambda found: f"${places.get(int(found[1]), found[1])}", columns)
+    return Statement(f"{context}select {columns} from context", tuple(place - 1 for place in takes))
 
 
 class _Writer:
-    def __init__(self, pages: Sequence[PageSql]) -> None:
+    def __init__(self, pages: Sequence[PageSql], own: int) -> None:
+        """`own` parameters stand before those of the pages."""
         self._pages = pages
-        self._taken = list(accumulate((len(page.values) for page in pages), initial=1))
+        self._taken = list(accumulate((len(page.values) for page in pages), initial=own))
         self._number = count()
 
     def _alias(self) -> str:
@@ -71,7 +77,7 @@ class _Writer:
         if isinstance(root, List):
             return f"(select row_to_json(r)::text from ({self._connection(root, None)}) r)"
         t, table = self._alias(), source(root.target.node.__declared__.table)
-        row = f"(select * from {table} where {table}.organization_id = $1{self._and(root.page)} limit 1) {t}"
+        row = f"(select * from {table} where {table}.organization_id = context.org{self._and(root.page)} limit 1) {t}"
         return f"(select row_to_json(r)::text from (select {self._fields(root.target, t)} from {row}) r)"
 
     # --- objects --------------------------------------------------------------------------------------------------
@@ -95,7 +101,7 @@ class _Writer:
                 inner, table = self._alias(), source(target.node.__declared__.table)
                 return (
                     f"(select o from (select {self._fields(target, inner)} from {table} {inner}"
-                    f" where {inner}.organization_id = $1 and {inner}.id = {_of(t, column)}) o)"
+                    f" where {inner}.organization_id = context.org and {inner}.id = {_of(t, column)}) o)"
                 )
             case List():
                 return f"(select c from ({self._connection(field, t)}) c)"
@@ -159,7 +165,7 @@ class _Writer:
 
     def _where(self, asked: List, parent: str | None) -> str:
         table = source(asked.node.__declared__.table)
-        own = f"{table}.organization_id = $1"
+        own = f"{table}.organization_id = context.org"
         if parent is None:
             return own
         return f"{own} and {table}.{quoted(name_of(asked.foreign_key))} = {parent}.id"
