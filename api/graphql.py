@@ -20,7 +20,7 @@ from api.documents import Documents, Operation
 from api.errors import Rejected, coded, failure, public
 from api.limits import Limits, check_variables
 from api.throttle import Full, Slots, Throttle
-from api.tracing import tracer
+from api.tracing import span
 from db.actor import Actor
 from db.cache import Cache
 from db.session import Database
@@ -143,7 +143,7 @@ class GraphQL:
         context = self._context(actor, request)
         started = perf_counter()
         with (
-            tracer.start_as_current_span("graphql", attributes=_attributes(operation)),
+            span("graphql", _attributes(operation)),
             metrics.in_flight.track_inprogress(),
         ):
             try:

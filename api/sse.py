@@ -6,12 +6,11 @@ import asyncio
 from collections.abc import AsyncGenerator, Collection
 from contextlib import aclosing, suppress
 
-import structlog
 from graphql import OperationType
-from starlette.requests import Request as HttpRequest
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
+from api import logs
 from api.auth import Caller
 from api.drain import Drain
 from api.errors import Rejected
@@ -27,9 +26,9 @@ class EventStream:
         self._graphql = graphql
         self._drain = drain
 
-    def respond(self, http: HttpRequest, request: Request, caller: Caller) -> Response:
+    def respond(self, method: str, request: Request, caller: Caller) -> Response:
         """A document that cannot run is told inside the stream: an EventSource cannot read the body of a refusal."""
-        allowed = STREAMED_BY_GET if http.method == "GET" else EVERYTHING
+        allowed = STREAMED_BY_GET if method == "GET" else EVERYTHING
         return StreamResponse(self._frames(request, caller, allowed), self._drain, caller)
 
     async def _frames(
@@ -38,7 +37,7 @@ class EventStream:
         request_id = caller.actor.request_id
         try:
             operation = self._graphql.prepare(request, caller.actor, allowed)
-            structlog.contextvars.bind_contextvars(operation=operation.name, kind=operation.kind.value)
+            logs.bind(operation=operation.name, kind=operation.kind.value)
             async with aclosing(self._graphql.stream(operation, request, caller)) as answers:
                 async for answer in answers:
                     yield _next(answer)

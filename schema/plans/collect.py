@@ -11,17 +11,15 @@ from graphql import (
     GraphQLNonNull,
     GraphQLObjectType,
     OperationDefinitionNode,
-    VariableNode,
     get_named_type,
     get_nullable_type,
     is_leaf_type,
 )
 from graphql.execution.collect_fields import FieldDetails, FragmentDetails, collect_fields, collect_subfields
-from graphql.execution.values import VariableValues, get_argument_values
-from graphql.language import Visitor, visit
-from strawberry.types.arguments import convert_arguments
+from graphql.execution.values import VariableValues
 
 from schema.node import Column, Computed, SourceField, ToMany, ToOne, target
+from schema.plans.arguments import key_reader, reader
 from schema.plans.encode import NAME_BYTES, carried, nullable, shown
 from schema.plans.finish import made
 from schema.plans.tree import (
@@ -224,29 +222,9 @@ class Collector:
         return len(self.arguments) - 1
 
     def _arguments(self, field: Any, definition: Any, node: FieldNode) -> Arguments:
-        converter, config = self._strawberry.schema_converter, self._strawberry.config
-
-        def read(variables: VariableValues) -> Mapping[str, Any]:
-            given = get_argument_values(definition, node, variables)
-            return convert_arguments(given, field.arguments, converter.scalar_registry, config)
-
-        return Arguments(read, constant=not _names_variables(node))
-
-
-class _Variables(Visitor):
-    def __init__(self) -> None:
-        super().__init__()
-        self.found = False
-
-    def enter_variable(self, _node: VariableNode, *_: Any) -> None:
-        self.found = True
-
-
-def _names_variables(node: FieldNode) -> bool:
-    visitor = _Variables()
-    for argument in node.arguments or ():
-        visit(argument, visitor)
-    return visitor.found
+        if field.metadata.get("lookup") is not None:
+            return Arguments(*key_reader(definition, node))
+        return Arguments(*reader(self._strawberry, field, definition, node))
 
 
 def _short(key: str) -> str:

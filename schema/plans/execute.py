@@ -19,7 +19,6 @@ from graphql import (
     OperationType,
     SelectionSetNode,
     VariableNode,
-    get_variable_values,
 )
 from graphql.execution.collect_fields import FragmentDetails
 from graphql.execution.values import VariableValues
@@ -27,6 +26,7 @@ from graphql.language import Visitor, visit
 
 from schema.context import Context
 from schema.faults import Fault
+from schema.plans.arguments import Variables
 from schema.plans.collect import Collector
 from schema.plans.finish import Unplanned, finisher
 from schema.plans.pages import PageSql, page_sql
@@ -35,7 +35,6 @@ from schema.plans.tree import Arguments, Finish, NotPlanned, Root
 
 MOST_STATEMENTS = 200
 """Statements kept of one operation: its orders, page sizes and shapes of conditions come from variables."""
-NO_VARIABLES = VariableValues({}, {})
 
 
 @dataclass(slots=True)
@@ -97,7 +96,7 @@ class Prepared:
         """The answer of the planned root fields; None where the loaders are to answer everything."""
         if self._operation.operation is not OperationType.QUERY or context.actor.organization_id is None:
             return None
-        variables = self._variables(given)
+        variables = self._declared.values(given)
         if variables is None:
             return None
         plan = self.plan(variables)
@@ -139,13 +138,6 @@ class Prepared:
             plan = self._plans[key] = self._made(variables)
         return plan
 
-    def _variables(self, given: Mapping[str, Any]) -> VariableValues | None:
-        definitions = self._operation.variable_definitions
-        if not definitions:
-            return NO_VARIABLES
-        values = get_variable_values(self._schema._schema, definitions, dict(given))
-        return values if isinstance(values, VariableValues) else None
-
     def _made(self, variables: VariableValues) -> Plan:
         collector = Collector(self._schema, self._operation, self._fragments, variables)
         grouped = collector.roots()
@@ -180,6 +172,10 @@ class Prepared:
         )
         fragments = [one for one in self._document.definitions if isinstance(one, FragmentDefinitionNode)]
         return DocumentNode(definitions=(kept, *fragments))
+
+    @cached_property
+    def _declared(self) -> Variables:
+        return Variables(self._schema._schema, self._operation.variable_definitions or ())
 
     @cached_property
     def _fragments(self) -> dict[str, FragmentDetails]:

@@ -5,16 +5,17 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from types import SimpleNamespace
 from typing import Any, TypeAlias
 
 from sqlalchemy import ColumnElement
 from sqlalchemy.dialects.postgresql.asyncpg import dialect as asyncpg_dialect
-from strawberry import UNSET
 
 from db.paging import Key
 from schema.connection import Page
 from schema.fields import key_is
 from schema.ids import key
+from schema.listing import snake
 from schema.plans.encode import name_of, quoted
 from schema.plans.tree import Arguments
 
@@ -57,7 +58,7 @@ def page_sql(arguments: Arguments, variables: Any) -> PageSql:
     """Raises what the loaders would raise: a Fault for a cursor, a size or an id that is wrong."""
     given = arguments.read(variables)
     if arguments.listing is None:
-        return PageSql(_looked_up(arguments, given["by"]), NOTHING, (), False, 1)
+        return PageSql(_looked_up(arguments, given), NOTHING, (), False, 1)
     page = Page.of(arguments.listing, **given, parent=arguments.parent)
     order = tuple((name_of(key.column), _direction(key, page.backwards)) for key in page.keys)
     return PageSql(
@@ -89,13 +90,15 @@ def backwards(order: Sequence[tuple[str, str]]) -> tuple[tuple[str, str], ...]:
     return tuple((name, " ".join(turned[word] for word in direction.split())) for name, direction in order)
 
 
-def _looked_up(arguments: Arguments, by: Any) -> Clause:
+def _looked_up(arguments: Arguments, by: Mapping[str, Any]) -> Clause:
     assert arguments.node is not None
     declared = arguments.node.__declared__
-    if by.id is not UNSET:
-        return f"{source(declared.table)}.id = $1", (key(declared.name, by.id, "by.id"),)
-    public = next(name for name in arguments.keys if getattr(by, name) is not UNSET)
-    return _clause(key_is(arguments.keys[public], getattr(by, public)))
+    ((name, value),) = by.items()
+    if name == "id":
+        return f"{source(declared.table)}.id = $1", (key(declared.name, value, "by.id"),)
+    if isinstance(value, Mapping):
+        value = SimpleNamespace(**{snake(part): given for part, given in value.items()})
+    return _clause(key_is(arguments.keys[snake(name)], value))
 
 
 @lru_cache(maxsize=1_000)
