@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 
 Network = IPv4Network | IPv6Network
 
 
-def networks(named: Sequence[str]) -> list[Network]:
-    return [ip_network(name, strict=False) for name in named]
+def networks(named: Sequence[str]) -> tuple[Network, ...]:
+    return tuple(ip_network(name, strict=False) for name in named)
 
 
-def client_ip(peer: str | None, forwarded_for: str | None, trusted: Sequence[Network]) -> str | None:
+@lru_cache(maxsize=10_000)
+def client_ip(peer: str | None, forwarded_for: str | None, trusted: tuple[Network, ...]) -> str | None:
     """The peer, or behind trusted proxies the last address in X-Forwarded-For that is not one of them."""
     address = peer
     hops = [hop.strip() for hop in (forwarded_for or "").split(",") if hop.strip()]

@@ -6,11 +6,11 @@ from collections import OrderedDict
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+import strawberry
 from graphql import (
     DocumentNode,
     FragmentDefinitionNode,
     GraphQLError,
-    GraphQLSchema,
     GraphQLSyntaxError,
     OperationDefinitionNode,
     OperationType,
@@ -21,6 +21,7 @@ from graphql import (
 from api.errors import Rejected
 from api.limits import Limits, check_document, root_fields
 from schema.permissions import Need, needs
+from schema.plans.execute import Prepared
 
 CACHED_LENGTH = 32_768
 """Longer sources are mostly comments and are parsed each time, so that the cache has a bound in bytes too."""
@@ -36,6 +37,7 @@ class Operation:
     kind: OperationType
     roots: tuple[str, ...]
     needs: tuple[Need, ...]
+    prepared: Prepared
 
     @property
     def introspects(self) -> bool:
@@ -45,8 +47,9 @@ class Operation:
 class Documents:
     """The latest documents, by their text."""
 
-    def __init__(self, schema: GraphQLSchema, limits: Limits, *, suggestions: bool, size: int = 1_000) -> None:
-        self._schema = schema
+    def __init__(self, schema: strawberry.Schema, limits: Limits, *, suggestions: bool, size: int = 1_000) -> None:
+        self._strawberry = schema
+        self._schema = schema._schema
         self._limits = limits
         self._suggestions = suggestions
         self._size = size
@@ -83,7 +86,8 @@ class Documents:
                 name = node.name.value if node.name else None
                 roots = tuple(field.name.value for field in root_fields(node, fragments))
                 needed = needs(self._schema, document, node)
-                operations[name] = Operation(document, node, name, node.operation, roots, needed)
+                prepared = Prepared(self._strawberry, document, node)
+                operations[name] = Operation(document, node, name, node.operation, roots, needed, prepared)
         if not operations:
             raise Rejected.because("OPERATION_RESOLUTION_FAILURE", "The document holds no operation")
         return operations

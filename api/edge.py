@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from secrets import token_hex
 from time import perf_counter
-from uuid import uuid4
 
 import structlog
-from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from api import logs
@@ -16,7 +15,7 @@ from api.client_ip import Network, client_ip
 from api.drain import RETRY_AFTER, Drain
 from api.responses import plain_error
 
-log = structlog.stdlib.get_logger("api.access")
+log = structlog.stdlib.get_logger("api.edge")
 
 SANE_ID = re.compile(r"[A-Za-z0-9._-]{1,64}", re.ASCII)
 PROBES = frozenset({"/healthz", "/readyz", "/metrics"})
@@ -34,21 +33,25 @@ class Edge:
     def __init__(self, app: ASGIApp, *, drain: Drain, trusted_proxies: Sequence[Network], https: bool) -> None:
         self._app = app
         self._drain = drain
-        self._trusted = trusted_proxies
-        self._headers = SECURITY | ({"Strict-Transport-Security": "max-age=63072000"} if https else {})
+        self._trusted = tuple(trusted_proxies)
+        named = SECURITY | ({"Strict-Transport-Security": "max-age=63072000"} if https else {})
+        self._headers = [(name.lower().encode(), value.encode()) for name, value in named.items()]
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
             await self._app(scope, receive, send)
             return
-        headers = Headers(scope=scope)
-        given = headers.get("x-request-id", "")
-        request_id = given if SANE_ID.fullmatch(given) else uuid4().hex
+        given = forwarded = None
+        for name, value in scope["headers"]:
+            if name == b"x-request-id":
+                given = given or value.decode("latin-1")
+            elif name == b"x-forwarded-for":
+                forwarded = forwarded or value.decode("latin-1")
+        request_id = given if given and SANE_ID.fullmatch(given) else token_hex(16)
         peer = scope["client"][0] if scope.get("client") else None
-        ip = client_ip(peer, headers.get("x-forwarded-for"), self._trusted)
+        ip = client_ip(peer, forwarded, self._trusted)
         scope.setdefault("state", {}).update(request_id=request_id, client_ip=ip)
-        logs.clear()
-        logs.bind(request_id=request_id)
+        logs.begin(request_id=request_id)
         if scope["type"] == "http":
             await self._http(scope, receive, send, request_id)
         else:
@@ -62,10 +65,10 @@ class Edge:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
-                headers = MutableHeaders(scope=message)
-                headers["X-Request-Id"] = request_id
-                for name, value in self._headers.items():
-                    headers.setdefault(name, value)
+                headers = message["headers"]
+                said = {name for name, _ in headers}
+                headers += [header for header in self._headers if header[0] not in said]
+                headers.append((b"x-request-id", request_id.encode()))
             await send(message)
 
         probe = scope["path"] in PROBES
@@ -85,13 +88,11 @@ class Edge:
                 said = "Something went wrong here. Quote the request id when you report it."
                 await plain_error(500, "INTERNAL_SERVER_ERROR", said, request_id)(scope, receive, mark)
         finally:
-            level = log.debug if probe else log.info
-            milliseconds = round((perf_counter() - started) * 1000, 1)
-            level(
-                "request",
-                method=scope["method"],
-                path=scope["path"],
-                status=status,
-                milliseconds=milliseconds,
-                client_ip=scope["state"]["client_ip"],
-            )
+            if not probe:
+                logs.access(
+                    method=scope["method"],
+                    path=scope["path"],
+                    status=status,
+                    milliseconds=round((perf_counter() - started) * 1000, 1),
+                    client_ip=scope["state"]["client_ip"],
+                )

@@ -18,7 +18,7 @@ from api.documents import Documents, Operation
 from api.errors import Rejected, coded, failure, public
 from api.limits import Limits, check_variables
 from api.throttle import Throttle
-from api.tracing import tracer
+from api.tracing import span
 from db.actor import Actor
 from db.cache import Cache
 from db.session import Database
@@ -91,7 +91,8 @@ class GraphQL:
     ) -> None:  # fmt: skip
         self.schema = schema._schema
         self.limits = limits
-        self.documents = Documents(self.schema, limits, suggestions=suggestions)
+        self.plans = True
+        self.documents = Documents(schema, limits, suggestions=suggestions)
         self._database = database
         self._hub = hub
         self._tokens = tokens
@@ -141,7 +142,7 @@ class GraphQL:
         context = self.context(actor, request)
         started = perf_counter()
         with (
-            tracer.start_as_current_span("graphql", attributes=_attributes(operation)),
+            span("graphql", _attributes(operation)),
             metrics.in_flight.track_inprogress(),
         ):
             try:
@@ -149,17 +150,7 @@ class GraphQL:
                     asyncio.timeout(self.limits.timeout),
                     self._hashing if _guesses(operation) else nullcontext(),
                 ):
-                    result: Any = execute(
-                        self.schema,
-                        operation.document,
-                        context_value=context,
-                        variable_values=request.variables,
-                        operation_name=operation.name,
-                        is_awaitable=is_awaitable,
-                        hide_suggestions=not self.suggestions,
-                    )
-                    if not isinstance(result, ExecutionResult):
-                        result = await result
+                    result = await self._result(operation, request, context)
                 answer = self.answer(result, context)
             except TimeoutError:
                 said = f"The operation took longer than {self.limits.timeout:g} seconds and was stopped"
@@ -169,6 +160,29 @@ class GraphQL:
         metrics.operations.labels(operation.kind.value, _outcome(answer)).inc()
         metrics.operation_seconds.labels(operation.kind.value).observe(perf_counter() - started)
         return answer
+
+    async def _result(self, operation: Operation, request: Request, context: Context) -> ExecutionResult:
+        """By plan what is planned, by the loaders what is left."""
+        planned = await operation.prepared.run(request.variables, context) if self.plans else None
+        document = operation.document if planned is None else planned.rest
+        if document is None:
+            assert planned is not None
+            return ExecutionResult(planned.data, planned.errors or None)
+        result: Any = execute(
+            self.schema,
+            document,
+            context_value=context,
+            variable_values=request.variables,
+            operation_name=operation.name,
+            is_awaitable=is_awaitable,
+            hide_suggestions=not self.suggestions,
+        )
+        if not isinstance(result, ExecutionResult):
+            result = await result
+        rest = cast(ExecutionResult, result)
+        if planned is None or rest.data is None:
+            return rest
+        return ExecutionResult({**planned.data, **rest.data}, [*planned.errors, *(rest.errors or [])] or None)
 
     def context(
         self, actor: Actor, request: Request, *, turns: asyncio.Semaphore | None = None, together: bool = False

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from typing import Any
 
 import structlog
 from alembic.script import ScriptDirectory
@@ -32,12 +31,12 @@ class Measurements:
     """What Prometheus reads; pool and hub are asked when it is read."""
 
     def __init__(self, database: Database, hub: Hub) -> None:
-        self._pool: Any = database.engine.pool
+        self._connections = database.connections
         self._hub = hub
 
     async def measured(self, _request: Request) -> Response:
-        metrics.pool_connections.labels("in_use").set(self._pool.checkedout())
-        metrics.pool_connections.labels("idle").set(self._pool.checkedin())
+        metrics.pool_connections.labels("in_use").set(self._connections.taken)
+        metrics.pool_connections.labels("idle").set(self._connections.idle)
         depths = self._hub.depths
         metrics.hub_waiting.set(sum(depths))
         metrics.hub_deepest.set(max(depths, default=0))

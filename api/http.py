@@ -3,27 +3,30 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import replace
+from urllib.parse import parse_qsl
 
-import structlog
-from starlette.requests import ClientDisconnect
-from starlette.requests import Request as HttpRequest
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
-from api import negotiation
-from api.auth import Authenticator, credentials_of
+from api import logs, negotiation
+from api.auth import Authenticator, Caller, credentials_of
 from api.errors import Rejected
 from api.graphql import READING, SINGLE, Answer, GraphQL, Request, broken
 from api.requests import bad_request, parse_json, request_of, request_of_params
 from api.responses import plain_error, reject, respond
 from api.sse import EventStream
-from db.actor import Actor
 
 BODY_SECONDS = 30.0
+GONE_SECONDS = 0.05
+"""Most answers are there sooner; from then on it is worth a task to notice that nobody waits for this one."""
 
-log = structlog.stdlib.get_logger("api.http")
+log = logs.log("api.http")
+
+
+class ClientGone(Exception):
+    """Nobody will read the answer."""
 
 
 class HttpEndpoint:
@@ -38,37 +41,38 @@ class HttpEndpoint:
         self._ide = ide
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        http = HttpRequest(scope, receive)
-        response = await self._response(http)
+        response = await self._response(scope, receive)
         if response is not None:
             await response(scope, receive, send)
 
-    async def _response(self, http: HttpRequest) -> Response | None:
-        request_id = http.state.request_id
-        if http.method not in ("GET", "POST"):
+    async def _response(self, scope: Scope, receive: Receive) -> Response | None:
+        request_id, method = scope["state"]["request_id"], scope["method"]
+        if method not in ("GET", "POST"):
             return plain_error(405, "BAD_REQUEST", "Use POST or GET", request_id, Allow="GET, POST")
-        header = http.headers.get("accept")
-        if self._ide and http.method == "GET" and "query" not in http.query_params and negotiation.wants_html(header):
+        headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in reversed(scope["headers"])}
+        params = (
+            dict(parse_qsl(scope["query_string"].decode("latin-1"), keep_blank_values=True)) if method == "GET" else {}
+        )
+        accept = headers.get("accept")
+        if self._ide and method == "GET" and "query" not in params and negotiation.wants_html(accept):
             return self._ide()
-        media = negotiation.accepted(header)
+        media = negotiation.accepted(accept)
         if media is None:
             return plain_error(406, "BAD_REQUEST", "Accept JSON or an event stream", request_id)
         streaming = media == negotiation.EVENTS
         try:
             caller = await self._authenticator.caller(
-                credentials_of(http.headers), request_id=request_id, client_ip=http.state.client_ip
+                credentials_of(headers), request_id=request_id, client_ip=scope["state"]["client_ip"]
             )
-            _bind(caller.actor)
-            request = await self._read(http)
+            actor = caller.actor
+            logs.bind(organization=actor.organization_id, principal=actor.principal)
+            request = request_of_params(params) if method == "GET" else await self._read(headers, receive)
             if streaming:
-                request = replace(request, last_event_id=http.headers.get("last-event-id") or None)
-                return self._events.respond(http, request, caller)
-            allowed = READING if http.method == "GET" else SINGLE
-            operation = self._graphql.prepare(request, caller.actor, allowed)
-            structlog.contextvars.bind_contextvars(operation=operation.name, kind=operation.kind.value)
-            answer = await _unless_gone(http, self._graphql.run(operation, request, caller.actor))
+                request = replace(request, last_event_id=headers.get("last-event-id") or None)
+                return self._events.respond(method, request, caller)
+            answer = await self._answer(request, caller, method, receive)
             return None if answer is None else respond(answer, media)
-        except ClientDisconnect:
+        except ClientGone:
             return None
         except Rejected as rejected:
             allow = {"Allow": "POST"} if rejected.status == 405 else {}
@@ -76,53 +80,69 @@ class HttpEndpoint:
         except Exception as error:
             return respond(broken(error, request_id), negotiation.JSON if streaming else media)
 
-    async def _read(self, http: HttpRequest) -> Request:
-        if http.method == "GET":
-            return request_of_params(http.query_params)
-        if not negotiation.is_json(http.headers.get("content-type")):
+    async def _answer(self, request: Request, caller: Caller, method: str, receive: Receive) -> Answer | None:
+        operation = self._graphql.prepare(request, caller.actor, READING if method == "GET" else SINGLE)
+        logs.bind(operation=operation.name, kind=operation.kind.value)
+        return await _unless_gone(receive, self._graphql.run(operation, request, caller.actor))
+
+    async def _read(self, headers: Mapping[str, str], receive: Receive) -> Request:
+        if not negotiation.is_json(headers.get("content-type")):
             raise bad_request("Send Content-Type: application/json in UTF-8", status=415)
-        body = await read_body(http, self._graphql.limits.body)
-        return request_of(parse_json(body), idempotency_key=http.headers.get("idempotency-key"))
+        body = await read_body(headers.get("content-length", "0"), receive, self._graphql.limits.body)
+        return request_of(parse_json(body), idempotency_key=headers.get("idempotency-key"))
 
 
-async def read_body(http: HttpRequest, limit: int) -> bytes:
+async def read_body(said: str, receive: Receive, limit: int) -> bytes:
     """The body, as far as it is not larger than it may be."""
-    said = http.headers.get("content-length", "0")
     if said.isdigit() and int(said) > limit:
         raise bad_request(f"The body is larger than {limit} bytes", status=413)
     body = bytearray()
     try:
         async with asyncio.timeout(BODY_SECONDS):
-            async for chunk in http.stream():
-                body += chunk
+            while True:
+                message = await receive()
+                if message["type"] == "http.disconnect":
+                    raise ClientGone
+                body += message.get("body", b"")
                 if len(body) > limit:
                     raise bad_request(f"The body is larger than {limit} bytes", status=413)
+                if not message.get("more_body", False):
+                    return bytes(body)
     except TimeoutError:
         raise bad_request(f"The body did not arrive within {BODY_SECONDS:g} seconds", status=408) from None
-    return bytes(body)
 
 
-async def _unless_gone(http: HttpRequest, work: Awaitable[Answer]) -> Answer | None:
+async def _unless_gone(receive: Receive, work: Awaitable[Answer]) -> Answer | None:
     """The answer, or None once the client has hung up: then the work is cancelled, since nobody will read it."""
-    task = asyncio.ensure_future(work)
-    gone = asyncio.ensure_future(_disconnected(http))
+    task = asyncio.current_task()
+    assert task is not None
+    watching: list[asyncio.Task[None]] = []
+    gone = False
+
+    def hung_up(_: asyncio.Task[None]) -> None:
+        nonlocal gone
+        if watching:
+            gone = True
+            task.cancel()
+
+    def watch() -> None:
+        watching.append(asyncio.create_task(_disconnected(receive)))
+        watching[0].add_done_callback(hung_up)
+
+    later = asyncio.get_running_loop().call_later(GONE_SECONDS, watch)
     try:
-        await asyncio.wait({task, gone}, return_when=asyncio.FIRST_COMPLETED)
-        if task.done():
-            return task.result()
+        return await work
+    except asyncio.CancelledError:
+        if not gone or task.uncancel():
+            raise
         log.info("client gone, operation cancelled")
         return None
     finally:
-        for one in (task, gone):
-            if not one.done():
-                one.cancel()
-        await asyncio.gather(task, gone, return_exceptions=True)
+        later.cancel()
+        if watching:
+            watching.pop().cancel()
 
 
-async def _disconnected(http: HttpRequest) -> None:
-    while (await http.receive())["type"] != "http.disconnect":
+async def _disconnected(receive: Receive) -> None:
+    while (await receive())["type"] != "http.disconnect":
         pass
-
-
-def _bind(actor: Actor) -> None:
-    structlog.contextvars.bind_contextvars(organization=actor.organization_id, principal=actor.principal)

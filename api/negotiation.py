@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 JSON = "application/json"
 GRAPHQL = "application/graphql-response+json"
 EVENTS = "text/event-stream"
 HTML = "text/html"
 
 
+@lru_cache(maxsize=1_000)
 def accepted(header: str | None) -> str | None:
     """The best of the three media types; application/json for clients that say nothing; None if none will do."""
     if not header or not header.strip():
@@ -46,6 +49,7 @@ def wants_html(header: str | None) -> bool:
     return (header or "").split(",", 1)[0].strip().lower() in (HTML, "application/xhtml+xml")
 
 
+@lru_cache(maxsize=1_000)
 def is_json(content_type: str | None) -> bool:
     """application/json, and no other charset than UTF-8."""
     media, *parameters = (part.strip().lower() for part in (content_type or "").split(";"))

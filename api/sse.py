@@ -6,12 +6,11 @@ import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Callable, Collection
 from contextlib import aclosing, suppress
 
-import structlog
 from graphql import OperationType
-from starlette.requests import Request as HttpRequest
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
+from api import logs
 from api.auth import Caller
 from api.drain import Drain
 from api.errors import Rejected
@@ -31,9 +30,9 @@ class EventStream:
         self._streams = streams
         self._drain = drain
 
-    def respond(self, http: HttpRequest, request: Request, caller: Caller) -> Response:
+    def respond(self, method: str, request: Request, caller: Caller) -> Response:
         """A document that cannot run is told inside the stream: an EventSource cannot read the body of a refusal."""
-        allowed = STREAMED_BY_GET if http.method == "GET" else EVERYTHING
+        allowed = STREAMED_BY_GET if method == "GET" else EVERYTHING
         outlet = Outlet()
         return StreamResponse(self._frames(request, caller, allowed, outlet), self._drain, caller, outlet)
 
@@ -43,7 +42,7 @@ class EventStream:
         request_id = caller.actor.request_id
         try:
             operation = self._streams.graphql.prepare(request, caller.actor, allowed)
-            structlog.contextvars.bind_contextvars(operation=operation.name, kind=operation.kind.value)
+            logs.bind(operation=operation.name, kind=operation.kind.value)
             async with aclosing(self._streams.stream(operation, request, caller, outlet)) as answers:
                 async for answer in answers:
                     yield _next(answer)

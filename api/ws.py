@@ -9,7 +9,7 @@ from typing import Any
 import structlog
 from starlette.websockets import WebSocket, WebSocketDisconnect, WebSocketState
 
-from api import metrics
+from api import logs, metrics
 from api.auth import Authenticator, Caller, Credentials, bearer, credentials_of
 from api.drain import Drain
 from api.errors import Rejected
@@ -187,7 +187,7 @@ class Socket:
         except Full:
             raise Close(4429, f"At most {self._to.sockets.most} connections at once") from None
         actor = self._caller.actor
-        structlog.contextvars.bind_contextvars(organization=actor.organization_id, principal=actor.principal)
+        logs.bind(organization=actor.organization_id, principal=actor.principal)
         await self._send({"type": "connection_ack"})
         self._initialised.set()
 
@@ -216,7 +216,7 @@ class Socket:
         self._running[id] = task
 
     async def _run(self, id: str, request: Request, caller: Caller) -> None:
-        structlog.contextvars.bind_contextvars(operation=request.operation_name, operation_id=id[:60])
+        logs.bind(operation=request.operation_name, operation_id=id[:60])
         try:
             if await self._answers(id, request, caller):
                 await self._send({"id": id, "type": "complete"})

@@ -13,11 +13,13 @@ from typing import Any, TypeVar, cast
 import asyncpg
 from sqlalchemy import Row, select, text
 from sqlalchemy.exc import DBAPIError, IntegrityError
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, AsyncSession, create_async_engine
+from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, create_async_engine
+from sqlalchemy.pool import NullPool
 from sqlalchemy.sql import Executable
 
 from db.actor import ANONYMOUS, NOWHERE, Access, Actor, Ids, Scope
 from db.base import LedgerTable, TenantTable
+from db.connections import Connections, Held
 from db.refusal import AlreadyExists, NotFound, NotPermitted, VersionConflict
 
 L = TypeVar("L", bound=LedgerTable)
@@ -28,10 +30,14 @@ Unique = Mapping[str, tuple[str, ...]]
 class ReadTx:
     """A transaction of one caller. Every statement passes the organization besides what row-level security adds."""
 
-    def __init__(self, actor: Actor, session: AsyncSession) -> None:
+    def __init__(self, actor: Actor, held: Held, scope: Scope) -> None:
         self.actor = actor
-        self.session = session
-        self._scope: Scope | None = None
+        self._held = held
+        self._scope = scope
+
+    @property
+    def session(self) -> AsyncSession:
+        return self._held.session
 
     @property
     def org(self) -> int:
@@ -49,6 +55,11 @@ class ReadTx:
 
     async def scalars(self, statement: Executable, params: Mapping[str, Any] | None = None) -> list[Any]:
         return list((await self.session.execute(statement, params)).scalars().all())
+
+    async def fetchrow(self, statement: str, values: Sequence[Any]) -> Any:
+        """The first row of a statement that is text already: past SQLAlchemy, which costs more than small statements do.
+        Raises the driver's own errors."""
+        return await self._held.driver.fetchrow(statement, *values)
 
     async def get(self, model: type[L], id: int) -> L | None:
         """A row of the caller's organization that the caller may see."""
@@ -115,8 +126,11 @@ class WriteTx(ReadTx):
 class Database:
     """The pool of the application role's connections."""
 
-    def __init__(self, engine: AsyncEngine, *, statement_timeout_ms: int = 10_000) -> None:
+    def __init__(
+        self, engine: AsyncEngine, *, pool_size: int, pool_timeout: float, statement_timeout_ms: int = 10_000
+    ) -> None:
         self.engine = engine
+        self.connections = Connections(engine, size=pool_size, timeout=pool_timeout)
         self._statement_timeout_ms = statement_timeout_ms
 
     @classmethod
@@ -124,29 +138,26 @@ class Database:
         cls, url: str, *, pool_size: int = 10, statement_timeout_ms: int = 10_000, pool_timeout: float = 5.0
     ) -> Database:
         """`url` is postgresql://…; a connection found dead at BEGIN is replaced, so a restarted server is survived."""
+        settings = {"timezone": "UTC", "jit": "off", "statement_timeout": str(int(statement_timeout_ms))}
         engine = create_async_engine(
             "postgresql+asyncpg://",
             async_creator=lambda: asyncpg.connect(  # the driver reads the URL itself: sslmode and the like are its own
-                url, server_settings={"timezone": "UTC", "jit": "off"}, timeout=5
+                url, server_settings=settings, timeout=5, statement_cache_size=500, max_cached_statement_lifetime=0
             ),
             isolation_level="AUTOCOMMIT",  # BEGIN is ours: it carries the context in the same round trip
-            pool_size=pool_size,
-            max_overflow=0,
-            pool_timeout=pool_timeout,
-            pool_pre_ping=False,
+            poolclass=NullPool,  # `Connections` keeps them
         )
-        return cls(engine, statement_timeout_ms=statement_timeout_ms)
+        return cls(engine, pool_size=pool_size, pool_timeout=pool_timeout, statement_timeout_ms=statement_timeout_ms)
 
     async def close(self) -> None:
-        await self.engine.dispose()
+        await self.connections.close()
 
     @asynccontextmanager
     async def read(self, actor: Actor, permission: str | None = None) -> AsyncIterator[ReadTx]:
         """One state of the shop floor, seen by one caller."""
-        async with self._begin(actor, actor.read_scope(permission), NOWHERE, read_only=True) as session:
-            tx = ReadTx(actor, session)
-            tx._scope = actor.read_scope(permission)
-            yield tx
+        scope = actor.read_scope(permission)
+        async with self._begin(actor, scope, NOWHERE, read_only=True) as held:
+            yield ReadTx(actor, held, scope)
 
     @asynccontextmanager
     async def write(
@@ -154,11 +165,9 @@ class Database:
     ) -> AsyncIterator[WriteTx]:
         """Commit when the block ends, roll back when it raises. Plants the permission does not hold in stay shut."""
         reads = actor.read_scope(None)
-        async with self._begin(actor, reads, actor.write_scope(permission, access), read_only=False) as session:
-            tx = WriteTx(actor, session)
-            tx._scope = reads
-            yield tx
-            await session.flush()
+        async with self._begin(actor, reads, actor.write_scope(permission, access), read_only=False) as held:
+            yield WriteTx(actor, held, reads)
+            await held.flush()
 
     @asynccontextmanager
     async def anonymous(self) -> AsyncIterator[WriteTx]:
@@ -166,52 +175,99 @@ class Database:
         async with self.write(ANONYMOUS) as tx:
             yield tx
 
+    async def fetchrow(self, actor: Actor, scope: Scope, statement: str, values: Sequence[Any]) -> Any:
+        """The row of a statement that begins with `CONTEXT`: one round trip, in a transaction of its own. What
+        `settings_of` says of the caller are its first parameters."""
+        given = (*settings_of(actor, scope), *values)
+        held = await self.connections.take()
+        try:
+            row = await held.driver.fetchrow(statement, *given)
+        except BaseException as error:
+            if isinstance(error, asyncpg.PostgresError) and not held.driver.is_closed():
+                self.connections.give(held)  # the failed statement was its own transaction
+                raise
+            if not isinstance(error, Exception):
+                await self.connections.drop(held)
+                raise
+            held = await self.connections.replaced(held)
+            try:
+                row = await held.driver.fetchrow(statement, *given)
+            except BaseException:
+                await self.connections.drop(held)
+                raise
+        self.connections.give(held)
+        return row
+
     @asynccontextmanager
-    async def _begin(
-        self, actor: Actor, reads: Scope, writes: Scope, *, read_only: bool
-    ) -> AsyncIterator[AsyncSession]:
+    async def _begin(self, actor: Actor, reads: Scope, writes: Scope, *, read_only: bool) -> AsyncIterator[Held]:
         begin = "begin isolation level repeatable read read only" if read_only else "begin"
-        context = _context(actor, reads, writes, self._statement_timeout_ms)
-        async with self.engine.connect() as connection:
-            # One simple query: text made here from integers and plain names only, never from a request's values.
+        # One simple query: text made here from integers and plain names only, never from a request's values.
+        held = await self._started(f"{begin}; {_context(actor, reads, writes, self._statement_timeout_ms)}")
+        try:
             try:
-                driver = await _started(connection, f"{begin}; {context}")
-            except BaseException:
-                await connection.invalidate()  # half begun: never back into the pool
-                raise
-            try:
-                async with AsyncSession(connection, expire_on_commit=False) as session:
-                    yield session
-            except BaseException:
-                await _end(connection, driver, "rollback")
-                raise
-            done = await _end(connection, driver, "commit")
-            if done != "COMMIT" and not read_only:
-                raise RuntimeError("a statement failed and was passed over: the transaction was rolled back")
-
-
-async def _started(connection: AsyncConnection, begin: str) -> Any:
-    """The driver's connection with the transaction begun; a pooled connection that died meanwhile is replaced once."""
-    driver: Any = (await connection.get_raw_connection()).driver_connection
-    try:
-        await driver.execute(begin)
-    except Exception:  # whatever a dying connection makes of it; a living one does not refuse BEGIN
-        await connection.invalidate()
-        driver = (await connection.get_raw_connection()).driver_connection
-        await driver.execute(begin)
-    return driver
-
-
-async def _end(connection: AsyncConnection, driver: Any, how: str) -> str:
-    """End the transaction; a connection that cannot is thrown away, so that no context outlives its transaction.
-    Answers what PostgreSQL did: a transaction with a failed statement is rolled back by COMMIT."""
-    try:
-        return str(await driver.execute(how))
-    except BaseException:
-        await connection.invalidate()
-        if how == "commit":
+                yield held
+            finally:
+                await held.close_session()
+        except BaseException:
+            await self._end(held, "rollback")
             raise
-        return "LOST"
+        done = await self._end(held, "commit")
+        if done != "COMMIT" and not read_only:
+            raise RuntimeError("a statement failed and was passed over: the transaction was rolled back")
+
+    async def _started(self, begin: str) -> Held:
+        """A connection with the transaction begun; a pooled one that died meanwhile is replaced once."""
+        held = await self.connections.take()
+        try:
+            await held.driver.execute(begin)
+            return held
+        except Exception:  # whatever a dying connection makes of it; a living one does not refuse BEGIN
+            held = await self.connections.replaced(held)
+        except BaseException:
+            await self.connections.drop(held)  # half begun: never back into the pool
+            raise
+        try:
+            await held.driver.execute(begin)
+        except BaseException:
+            await self.connections.drop(held)
+            raise
+        return held
+
+    async def _end(self, held: Held, how: str) -> str:
+        """End the transaction; a connection that cannot is thrown away, so that no context outlives its transaction.
+        Answers what PostgreSQL did: a transaction with a failed statement is rolled back by COMMIT."""
+        try:
+            done = str(await held.driver.execute(how))
+        except BaseException:
+            await self.connections.drop(held)
+            if how == "commit":
+                raise
+            return "LOST"
+        self.connections.give(held)
+        return done
+
+
+CONTEXT = (
+    "with context as materialized (select set_config('app.org_id', $1, true)::integer as org,"
+    " set_config('app.user_id', $2, true), set_config('app.app_id', $3, true), set_config('app.read_plants', $4, true),"
+    " set_config('app.read_whole_plants', $5, true), set_config('app.read_departments', $6, true)) "
+)
+"""Makes one statement its caller's. What reads rows compares with `context.org`: it cannot begin before that is known, and
+that is known when all of the caller's settings are made."""
+
+
+CONTEXT_SETTINGS = 6
+
+
+def settings_of(actor: Actor, scope: Scope) -> tuple[str, ...]:
+    """The parameters of `CONTEXT`."""
+    read = _plants("read", scope)
+    return (
+        "" if actor.organization_id is None else str(int(actor.organization_id)),
+        "" if actor.user_id is None else str(int(actor.user_id)),
+        "" if actor.app_id is None else str(int(actor.app_id)),
+        *read.values(),
+    )
 
 
 def _context(actor: Actor, reads: Scope, writes: Scope, statement_timeout_ms: int) -> str:

@@ -125,6 +125,11 @@ class Context:
         self._tx: ReadTx | None = None
         self._closed = False
 
+    @property
+    def fresh(self) -> bool:
+        """Nothing has been read yet, so that a lone statement sees the same state as a transaction would."""
+        return self._tx is None and self._turns is None
+
     @asynccontextmanager
     async def read(self, permission: str | None) -> AsyncIterator[ReadTx]:
         """The operation's read transaction, showing the plants the permission holds in. Resolvers run at once; it

@@ -103,7 +103,7 @@ def lookup(node: type[N], *, description: str, deprecated: str | None = None, **
             if by.id is not UNSET:
                 return await first_where(tx, node, declared.table.id == key(declared.name, by.id, "by.id"))
             public = next(name for name in keys if getattr(by, name) is not UNSET)
-            return await first_where(tx, node, _key_is(keys[public], getattr(by, public)))
+            return await first_where(tx, node, key_is(keys[public], getattr(by, public)))
 
     by = argument("by", by_input, f"Which {declared.name}: exactly one of its keys")
     return _root("query", run, node, [by], _asked(declared), description, deprecated, lookup=node, keys=keys)
@@ -126,7 +126,7 @@ def _key_type(name: str, public: str, source: Any) -> Any:
     return strawberry.input(made, description=f"Key of a row of type {name}: its {public.replace('_', ' ')}")
 
 
-def _key_is(source: Any, value: Any) -> ColumnElement[bool]:
+def key_is(source: Any, value: Any) -> ColumnElement[bool]:
     if isinstance(source, Mapping):
         return and_(*(column == getattr(value, part) for part, column in source.items()))
     whatever_the_case = source.key.endswith("_lower")  # a column of what another one says, in lower case

@@ -9,8 +9,8 @@ import pytest
 from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 
-from db.actor import ANONYMOUS, NOWHERE, Actor, Scope
-from db.session import Database, sqlstate
+from db.actor import ANONYMOUS, EVERYWHERE, NOWHERE, Actor, Scope
+from db.session import CONTEXT, Database, sqlstate
 from tests.conftest import Urls
 from tests.support import Tenant, new_tenant
 
@@ -36,12 +36,17 @@ async def test_nothing_of_a_caller_outlives_the_transaction(urls: Urls, tenant: 
     try:
         async with database.read(tenant.actor()) as tx:
             first = await tx.scalar(text("select pg_backend_pid()"))
-        async with database.engine.connect() as connection:
-            again, org = (
-                await connection.execute(text("select pg_backend_pid(), current_setting('app.org_id', true)"))
-            ).one()
-            assert (again, org) == (first, "")
-            assert (await connection.execute(PLANTS)).all() == []
+        row = await database.fetchrow(
+            tenant.actor(), EVERYWHERE, f"{CONTEXT} select pg_backend_pid(), org from context", []
+        )
+        assert tuple(row) == (first, tenant.organization_id)
+        held = await database.connections.take()
+        settings = (
+            "select pg_backend_pid(), current_setting('app.org_id', true), current_setting('app.read_plants', true)"
+        )
+        assert tuple(await held.driver.fetchrow(settings)) == (first, "", "")
+        assert await held.driver.fetch("select id from app.plants") == []
+        database.connections.give(held)
     finally:
         await database.close()
 

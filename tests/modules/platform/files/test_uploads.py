@@ -210,7 +210,7 @@ async def test_no_transaction_is_open_while_an_object_is_read(
     inspect = service.inspect
 
     async def watched(*given: Any) -> Any:
-        in_use.append(database.engine.pool.checkedout())  # type: ignore[attr-defined]
+        in_use.append(database.connections.taken)
         return await inspect(*given)
 
     monkeypatch.setattr(service, "inspect", watched)

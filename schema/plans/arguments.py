@@ -1,0 +1,135 @@
+"""Variables and arguments as the library reads them, with the part that never changes done once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import strawberry
+from graphql import (
+    FieldNode,
+    GraphQLError,
+    GraphQLField,
+    GraphQLSchema,
+    ObjectValueNode,
+    Undefined,
+    VariableDefinitionNode,
+    VariableNode,
+    coerce_input_value,
+    get_nullable_type,
+    get_variable_values,
+    is_non_null_type,
+)
+from graphql.execution.get_variable_signature import get_variable_signature
+from graphql.execution.values import VariableValues, VariableValueSource, get_argument_values
+from graphql.language import Visitor, visit
+from strawberry.types.arguments import convert_arguments
+from strawberry.types.field import StrawberryField
+
+Read = Callable[[VariableValues], Mapping[str, Any]]
+"""From the operation's variables to what a field takes."""
+
+_AS_THEY_ARE: dict[str, Callable[[Any], bool]] = {
+    "ID": lambda value: type(value) is str,
+    "String": lambda value: type(value) is str,
+    "Boolean": lambda value: type(value) is bool,
+    "Int": lambda value: type(value) is int and -(2**31) <= value < 2**31,
+}
+"""Values of JSON that are the scalar's value."""
+
+
+class Variables:
+    """The variables an operation declares."""
+
+    def __init__(self, schema: GraphQLSchema, definitions: Sequence[VariableDefinitionNode]) -> None:
+        self._schema = schema
+        self._definitions = definitions
+        signatures = [get_variable_signature(schema, definition) for definition in definitions]
+        self._signatures = [one for one in signatures if not isinstance(one, GraphQLError)]
+        self._plain = len(self._signatures) == len(definitions) and not any(d.default_value for d in definitions)
+
+    def values(self, given: Mapping[str, Any]) -> VariableValues | None:
+        """None where they do not fit: the loaders say how."""
+        if not self._plain:
+            found = get_variable_values(self._schema, self._definitions, dict(given))
+            return found if isinstance(found, VariableValues) else None
+        sources: dict[str, VariableValueSource] = {}
+        coerced: dict[str, Any] = {}
+        for signature in self._signatures:
+            name, kind = signature.name, signature.type
+            value = given.get(name, Undefined)
+            sources[name] = VariableValueSource(signature, value)
+            if value is Undefined:
+                if is_non_null_type(kind):
+                    return None
+                continue
+            fits = _AS_THEY_ARE.get(getattr(get_nullable_type(kind), "name", ""))
+            if fits is None or not fits(value):
+                value = coerce_input_value(value, kind)
+                if value is Undefined:
+                    return None
+            coerced[name] = value
+        return VariableValues(sources, coerced)
+
+
+def reader(
+    schema: strawberry.Schema, field: StrawberryField, definition: GraphQLField, node: FieldNode
+) -> tuple[Read, bool]:
+    """What reads a field's arguments, and whether they are the same whatever the variables."""
+    constant = FieldNode(
+        name=node.name, arguments=tuple(one for one in node.arguments or () if not _names_a_variable(one.value))
+    )
+    varying = [one for one in node.arguments or () if _names_a_variable(one.value)]
+    registry, config = schema.schema_converter.scalar_registry, schema.config
+
+    def whole(variables: VariableValues) -> Mapping[str, Any]:
+        given = get_argument_values(definition, node, variables)
+        return convert_arguments(given, field.arguments, registry, config)
+
+    if not varying:
+        return whole, True
+    names = {argument.name.value: argument.value for argument in varying}
+    scalars = {
+        name: value.name.value
+        for name, value in names.items()
+        if isinstance(value, VariableNode) and getattr(definition.args[name].type, "name", "") in _AS_THEY_ARE
+    }
+    if set(scalars) != set(names) or any(is_non_null_type(argument.type) for argument in definition.args.values()):
+        return whole, False
+    fixed: list[dict[str, Any]] = []
+
+    def quick(variables: VariableValues) -> Mapping[str, Any]:
+        if not fixed:
+            given = get_argument_values(definition, constant, variables)
+            fixed.append(convert_arguments(given, field.arguments, registry, config))
+        known = variables.coerced
+        return fixed[0] | {name: known[variable] for name, variable in scalars.items() if variable in known}
+
+    return quick, False
+
+
+def key_reader(definition: GraphQLField, node: FieldNode) -> tuple[Read, bool]:
+    """What reads the argument `by` of a look-up: its one key with the value, as GraphQL knows them."""
+    value = next(argument.value for argument in node.arguments or () if argument.name.value == "by")
+    if isinstance(value, ObjectValueNode) and len(value.fields) == 1:
+        only, kind = value.fields[0], get_nullable_type(definition.args["by"].type).fields  # type: ignore[union-attr]
+        of_type = getattr(get_nullable_type(kind[only.name.value].type), "name", "")
+        if isinstance(only.value, VariableNode) and of_type in _AS_THEY_ARE:
+            key, variable = only.name.value, only.value.name.value
+            return lambda variables: {key: variables.coerced[variable]}, False
+    return lambda variables: get_argument_values(definition, node, variables)["by"], not _names_a_variable(value)
+
+
+class _Finder(Visitor):
+    def __init__(self) -> None:
+        super().__init__()
+        self.found = False
+
+    def enter_variable(self, _node: VariableNode, *_: Any) -> None:
+        self.found = True
+
+
+def _names_a_variable(value: Any) -> bool:
+    finder = _Finder()
+    visit(value, finder)
+    return finder.found

@@ -1,0 +1,234 @@
+"""From a document's selection to the tree of what is declared; NotPlanned where something is not."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import strawberry
+from graphql import (
+    FieldNode,
+    GraphQLNonNull,
+    GraphQLObjectType,
+    OperationDefinitionNode,
+    get_named_type,
+    get_nullable_type,
+    is_leaf_type,
+)
+from graphql.execution.collect_fields import FieldDetails, FragmentDetails, collect_fields, collect_subfields
+from graphql.execution.values import VariableValues
+
+from schema.node import Column, Computed, SourceField, ToMany, ToOne, target
+from schema.plans.arguments import key_reader, reader
+from schema.plans.encode import NAME_BYTES, carried, nullable, shown
+from schema.plans.finish import made
+from schema.plans.tree import (
+    Arguments,
+    Edges,
+    Id,
+    Info,
+    Link,
+    List,
+    Made,
+    Nodes,
+    NotPlanned,
+    One,
+    Parts,
+    Root,
+    Selected,
+    Total,
+    Typename,
+    Value,
+)
+from schema.scalars import quantity
+
+PARTS: Mapping[Callable[..., Any], tuple[str, ...]] = {quantity: ("value", "unit")}
+"""Functions that put columns into an object as they are, with the fields the columns become."""
+
+
+class Collector:
+    """Reads the roots of one operation, for given values of the variables its directives name."""
+
+    def __init__(
+        self, schema: strawberry.Schema, operation: OperationDefinitionNode, fragments: Mapping[str, FragmentDetails],
+        variables: VariableValues,
+    ) -> None:  # fmt: skip
+        self._strawberry = schema
+        self._schema = schema._schema
+        self._operation = operation
+        self._fragments = dict(fragments)
+        self._variables = variables
+        self.arguments: list[Arguments] = []
+        self.nodes: list[Any] = []
+        """Every type the plan reads, for the permissions it reads them under."""
+
+    def roots(self) -> dict[str, list[FieldDetails]]:
+        root = self._schema.query_type
+        assert root is not None
+        return collect_fields(self._schema, self._fragments, self._variables, root, self._operation).grouped_field_set
+
+    def root(self, key: str, details: list[FieldDetails]) -> Root:
+        """One root field's tree; what it added is taken back where it is not planned."""
+        pages, nodes = len(self.arguments), len(self.nodes)
+        try:
+            return self._root(_short(key), details)
+        except NotPlanned:
+            del self.arguments[pages:], self.nodes[nodes:]
+            raise
+
+    def _root(self, key: str, details: list[FieldDetails]) -> Root:
+        node = details[0].node
+        definition = self._schema.query_type.fields.get(node.name.value)  # type: ignore[union-attr]
+        field = None if definition is None else definition.extensions.get("strawberry-definition")
+        if field is None:
+            raise NotPlanned(f"{node.name.value} is the schema's own")
+        arguments = self._arguments(field, definition, node)
+        if (listing := field.metadata.get("listing")) is not None:
+            arguments.listing = listing
+            return self._list(key, target(field), listing, None, arguments, definition, details)
+        if (looked_up := field.metadata.get("lookup")) is not None:
+            arguments.node, arguments.keys = looked_up, field.metadata["keys"]
+            page = self._page(arguments)
+            return One(key, page, self._selected(get_named_type(definition.type), details))
+        raise NotPlanned(f"{node.name.value} has a function of its own")
+
+    # --- objects --------------------------------------------------------------------------------------------------
+
+    def _selected(self, parent: Any, details: list[FieldDetails]) -> Selected:
+        definition = parent.extensions.get("strawberry-definition") if isinstance(parent, GraphQLObjectType) else None
+        node: Any = None if definition is None else definition.origin
+        if getattr(node, "__declared__", None) is None:
+            raise NotPlanned(f"{parent.name} does not declare its fields")
+        self.nodes.append(node)
+        fields = tuple(self._field(parent, node, key, group) for key, group in self._below(parent, details).items())
+        if not fields:
+            raise NotPlanned("nothing is asked of an object")
+        return Selected(node, fields)
+
+    def _below(self, parent: GraphQLObjectType, details: list[FieldDetails]) -> dict[str, list[FieldDetails]]:
+        return collect_subfields(
+            self._schema, self._fragments, self._variables, self._operation, parent, details
+        ).grouped_field_set
+
+    def _field(self, parent: GraphQLObjectType, node: Any, key: str, details: list[FieldDetails]) -> Any:
+        key, name = _short(key), details[0].node.name.value
+        if name == "__typename":
+            return Typename(key, parent.name)
+        if name == "id":
+            return Id(key)
+        definition = parent.fields[name]
+        field = definition.extensions.get("strawberry-definition")
+        if not isinstance(field, SourceField) or field.extensions:
+            raise NotPlanned(f"{parent.name}.{name} is not declared")
+        source = field.source
+        if isinstance(source, Column):
+            return self._column(key, source.column, definition)
+        if isinstance(source, Computed):
+            return self._computed(key, source, definition, details)
+        if isinstance(source, ToOne):
+            return Link(
+                key, source.key, self._selected(get_named_type(definition.type), details),
+                isinstance(definition.type, GraphQLNonNull),
+            )  # fmt: skip
+        assert isinstance(source, ToMany)
+        arguments = self._arguments(field, definition, details[0].node)
+        arguments.listing, arguments.parent = source.listing, f"{node.__declared__.name}.{field.python_name}"
+        return self._list(key, target(field), source.listing, source.key, arguments, definition, details)
+
+    def _column(self, key: str, column: Any, definition: Any) -> Any:
+        required = isinstance(definition.type, GraphQLNonNull)
+        plain = get_nullable_type(definition.type)
+        if is_leaf_type(plain) and not (required and nullable(column)) and shown(plain, column, "c") is not None:
+            return Value(key, column, plain)
+        return self._made(key, (column,), lambda value: value, definition, None)
+
+    def _computed(self, key: str, source: Computed, definition: Any, details: list[FieldDetails]) -> Any:
+        if (parts := PARTS.get(source.function)) is not None:
+            required = isinstance(definition.type, GraphQLNonNull)
+            members = self._members(get_named_type(definition.type), parts, source.sources, details)
+            if members is not None and not (required and nullable(source.sources[0])):
+                return Parts(key, source.sources, members)
+        if source.in_context:
+            raise NotPlanned("a function of the context")
+        return self._made(key, source.sources, source.function, definition, details)
+
+    def _members(
+        self, parent: Any, parts: tuple[str, ...], columns: tuple[Any, ...], details: list[FieldDetails]
+    ) -> tuple[Any, ...] | None:
+        found: list[tuple[str, int | str, Any]] = []
+        for key, group in self._below(parent, details).items():
+            name = group[0].node.name.value
+            if name == "__typename":
+                found.append((_short(key), parent.name, None))
+                continue
+            place, plain = parts.index(name), get_nullable_type(parent.fields[name].type)
+            if shown(plain, columns[place], "c") is None or (place and nullable(columns[place])):
+                return None
+            found.append((_short(key), place, plain))
+        return tuple(found) or None
+
+    def _made(
+        self, key: str, columns: tuple[Any, ...], function: Any, definition: Any, details: list[FieldDetails] | None
+    ) -> Made:
+        if any(carried(column, "c") is None for column in columns):
+            raise NotPlanned(f"{key} is made of what JSON cannot carry")
+        below = None if details is None else lambda parent: self._below(parent, details)
+        return Made(key, columns, made(columns, function, definition.type, below))
+
+    # --- connections ----------------------------------------------------------------------------------------------
+
+    def _list(
+        self, key: str, node: Any, listing: Any, foreign_key: Any, arguments: Arguments, definition: Any,
+        details: list[FieldDetails],
+    ) -> List:  # fmt: skip
+        connection: Any = get_named_type(definition.type)
+        page = self._page(arguments)
+        parts: list[Any] = []
+        for name_, group in self._below(connection, details).items():
+            part, name = _short(name_), group[0].node.name.value
+            if name == "__typename":
+                parts.append(Typename(part, connection.name))
+                continue
+            inner: Any = get_named_type(connection.fields[name].type)
+            if name == "nodes":
+                parts.append(Nodes(part, self._selected(inner, group)))
+            elif name == "edges":
+                parts.append(Edges(part, tuple(self._edge(inner, k, g) for k, g in self._below(inner, group).items())))
+            elif name in ("pageInfo", "totalCount"):
+                members = tuple(
+                    (_short(k), f":{inner.name}" if (n := g[0].node.name.value) == "__typename" else n)
+                    for k, g in self._below(inner, group).items()
+                )
+                parts.append((Info if name == "pageInfo" else Total)(part, members))
+            else:
+                raise NotPlanned(f"a connection's {name}")
+        if not parts or any(isinstance(part, Edges | Info | Total) and not part.members for part in parts):
+            raise NotPlanned("nothing is asked of a connection")
+        self.nodes.append(node)
+        return List(key, node, listing, foreign_key, page, tuple(parts))
+
+    def _edge(self, edge: Any, key: str, details: list[FieldDetails]) -> tuple[str, str | Selected]:
+        name = details[0].node.name.value
+        if name == "__typename":
+            return _short(key), f":{edge.name}"
+        if name == "cursor":
+            return _short(key), "cursor"
+        return _short(key), self._selected(get_named_type(edge.fields["node"].type), details)
+
+    # --- arguments ------------------------------------------------------------------------------------------------
+
+    def _page(self, arguments: Arguments) -> int:
+        self.arguments.append(arguments)
+        return len(self.arguments) - 1
+
+    def _arguments(self, field: Any, definition: Any, node: FieldNode) -> Arguments:
+        if field.metadata.get("lookup") is not None:
+            return Arguments(*key_reader(definition, node))
+        return Arguments(*reader(self._strawberry, field, definition, node))
+
+
+def _short(key: str) -> str:
+    """A response key can be the name of a column: GraphQL's names are plain letters, digits and underscores."""
+    if len(key) > NAME_BYTES:
+        raise NotPlanned("a response key longer than names in PostgreSQL")
+    return key

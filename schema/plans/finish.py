@@ -1,0 +1,179 @@
+"""What Python adds to the JSON of PostgreSQL: computed fields, cursors, and the null that may not be."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from enum import Enum
+from typing import Any
+
+from graphql import (
+    GraphQLEnumType,
+    GraphQLList,
+    GraphQLNonNull,
+    GraphQLObjectType,
+    GraphQLScalarType,
+    get_nullable_type,
+)
+from strawberry.types.field import StrawberryField
+
+from schema.listing import cursor
+from schema.plans.encode import carried
+from schema.plans.pages import PageSql
+from schema.plans.tree import Edges, Finish, Info, Link, List, Made, Nodes, NotPlanned, One, Root, Selected
+
+Below = Callable[[GraphQLObjectType], dict[str, Any]] | None
+Pages = Sequence[PageSql]
+
+
+class Unplanned(Exception):
+    """The loaders have to answer after all: they know the words for what is wrong."""
+
+
+# --- computed fields --------------------------------------------------------------------------------------------------
+
+
+def made(columns: Sequence[Any], function: Callable[..., Any], graphql_type: Any, below: Below) -> Finish:
+    """A computed field: the columns' values, the function, and the result as the answer prints it."""
+    readers = [found[1] for column in columns if (found := carried(column, "")) is not None]
+    complete = _complete(graphql_type, below)
+
+    def make(sent: list[Any], _pages: Pages) -> Any:
+        values = [None if value is None else read(value) for read, value in zip(readers, sent, strict=True)]
+        return complete(function(*values))
+
+    return make
+
+
+def _complete(graphql_type: Any, below: Below) -> Callable[[Any], Any]:
+    plain = _complete_value(get_nullable_type(graphql_type), below)
+    if not isinstance(graphql_type, GraphQLNonNull):
+        return lambda value: None if value is None else plain(value)
+
+    def required(value: Any) -> Any:
+        if value is None:
+            raise Unplanned
+        return plain(value)
+
+    return required
+
+
+def _complete_value(graphql_type: Any, below: Below) -> Callable[[Any], Any]:
+    if isinstance(graphql_type, GraphQLList):
+        each = _complete(graphql_type.of_type, below)
+        return lambda values: [each(value) for value in values]
+    if isinstance(graphql_type, GraphQLEnumType):
+        return lambda value: value.name if isinstance(value, Enum) else graphql_type.coerce_output_value(value)
+    if isinstance(graphql_type, GraphQLScalarType):
+        return graphql_type.coerce_output_value
+    if isinstance(graphql_type, GraphQLObjectType) and below is not None:
+        members = [_member(graphql_type, key, details) for key, details in below(graphql_type).items()]
+        return lambda value: {key: read(value) for key, read in members}
+    raise NotPlanned(f"a value of the type {graphql_type}")
+
+
+def _member(parent: GraphQLObjectType, key: str, details: list[Any]) -> tuple[str, Callable[[Any], Any]]:
+    name = details[0].node.name.value
+    if name == "__typename":
+        return key, lambda _: parent.name
+    definition = parent.fields[name]
+    field = definition.extensions.get("strawberry-definition")
+    if not isinstance(field, StrawberryField) or not field.is_basic_field or details[0].node.selection_set:
+        raise NotPlanned(f"{parent.name}.{name} is not an attribute")
+    complete, attribute = _complete(definition.type, None), field.python_name
+    return key, lambda value: complete(getattr(value, attribute))
+
+
+# --- the tree ---------------------------------------------------------------------------------------------------------
+
+
+def finisher(root: Root) -> Finish | None:
+    """What is left to do with a root field's JSON; None: nothing, it is the answer."""
+    return _optional(_object(root.target)) if isinstance(root, One) else _list(root)
+
+
+def _at(steps: Sequence[tuple[str, Finish | None]]) -> Finish | None:
+    """Finish some keys of an object in place, so that they stay in the document's order."""
+    needed = [(key, finish) for key, finish in steps if finish is not None]
+    if not needed:
+        return None
+
+    def run(value: dict[str, Any], pages: Pages) -> dict[str, Any]:
+        for key, finish in needed:
+            value[key] = finish(value[key], pages)
+        return value
+
+    return run
+
+
+def _optional(finish: Finish | None) -> Finish | None:
+    return None if finish is None else lambda value, pages: None if value is None else finish(value, pages)
+
+
+def _required(finish: Finish | None) -> Finish:
+    def run(value: Any, pages: Pages) -> Any:
+        if value is None:
+            raise Unplanned
+        return value if finish is None else finish(value, pages)
+
+    return run
+
+
+def _each(finish: Finish | None) -> Finish | None:
+    return None if finish is None else lambda values, pages: [finish(value, pages) for value in values]
+
+
+def _object(selected: Selected) -> Finish | None:
+    return _at([(field.key, _field(field)) for field in selected.fields])
+
+
+def _field(field: object) -> Finish | None:
+    match field:
+        case Made(make=make):
+            return make
+        case Link(target=target, required=required):
+            return _required(_object(target)) if required else _optional(_object(target))
+        case List():
+            return _list(field)
+    return None
+
+
+def _list(asked: List) -> Finish | None:
+    return _at([(part.key, _part(part, asked.page)) for part in asked.parts])
+
+
+def _part(part: object, page: int) -> Finish | None:
+    match part:
+        case Nodes(each=each):
+            return _each(_object(each))
+        case Edges(members=members):
+            return _each(_at([(key, _edge(member, page)) for key, member in members]))
+        case Info():
+            return _page_info(part, page)
+    return None
+
+
+def _edge(member: str | Selected, page: int) -> Finish | None:
+    if isinstance(member, Selected):
+        return _object(member)
+    if member != "cursor":
+        return None
+    return lambda position, pages: cursor(pages[page].fingerprint, position)
+
+
+def _page_info(part: Info, number: int) -> Finish:
+    """From the positions of the page's rows and, where there is one, of the next: as `Page.connection` says it."""
+
+    def run(positions: list[list[str | None]], pages: Pages) -> dict[str, Any]:
+        page = pages[number]
+        more, elsewhere = len(positions) > page.size, page.started
+        kept = positions[: page.size]
+        first, last = (kept[-1], kept[0]) if kept and page.backwards else (kept[0], kept[-1]) if kept else (None, None)
+        found = {
+            "hasNextPage": elsewhere if page.backwards else more,
+            "hasPreviousPage": more if page.backwards else elsewhere,
+            "startCursor": None if first is None else cursor(page.fingerprint, first),
+            "endCursor": None if last is None else cursor(page.fingerprint, last),
+        }
+        return {key: name[1:] if name.startswith(":") else found[name] for key, name in part.members}
+
+    return run

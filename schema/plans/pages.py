@@ -1,0 +1,125 @@
+"""What the arguments of a field become in a statement: conditions, order and size, with the values beside the text."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from types import SimpleNamespace
+from typing import Any, TypeAlias
+
+from sqlalchemy import ColumnElement
+from sqlalchemy.dialects.postgresql.asyncpg import dialect as asyncpg_dialect
+
+from db.paging import Key
+from schema.connection import Page
+from schema.fields import key_is
+from schema.ids import key
+from schema.listing import snake
+from schema.plans.encode import name_of, quoted
+from schema.plans.tree import Arguments
+
+_DIALECT: Any = asyncpg_dialect()  # type: ignore[no-untyped-call]
+_COMPILED: dict[Any, Any] = {}
+MOST_COMPILED = 5_000
+
+
+Clause: TypeAlias = tuple[str, tuple[Any, ...]]
+"""A condition's text, its parameters numbered from 1, and their values."""
+NOTHING: Clause = ("", ())
+
+
+@dataclass(frozen=True, slots=True)
+class PageSql:
+    """One page's share of the statement. The `shape` decides the text, the `values` go beside it."""
+
+    condition: Clause
+    past: Clause
+    """That a row lies beyond the cursor."""
+    order: tuple[tuple[str, str], ...]
+    """Names of columns, each with its direction."""
+    backwards: bool
+    size: int
+    fingerprint: str = ""
+    """Of cursors of this page."""
+    started: bool = False
+    """It begins at a cursor."""
+
+    @property
+    def shape(self) -> tuple[Any, ...]:
+        return self.condition[0], self.past[0], self.order, self.backwards, self.size
+
+    @property
+    def values(self) -> tuple[Any, ...]:
+        return self.condition[1] + self.past[1]
+
+
+def page_sql(arguments: Arguments, variables: Any) -> PageSql:
+    """Raises what the loaders would raise: a Fault for a cursor, a size or an id that is wrong."""
+    given = arguments.read(variables)
+    if arguments.listing is None:
+        return PageSql(_looked_up(arguments, given), NOTHING, (), False, 1)
+    page = Page.of(arguments.listing, **given, parent=arguments.parent)
+    order = tuple((name_of(key.column), _direction(key, page.backwards)) for key in page.keys)
+    return PageSql(
+        _clause(page.condition),
+        _clause(page.past),
+        order,
+        page.backwards,
+        page.size,
+        page.fingerprint,
+        page.at is not None,
+    )
+
+
+def order_by(order: Sequence[tuple[str, str]], source: str) -> str:
+    return "order by " + ", ".join(f"{source}.{quoted(name)} {direction}" for name, direction in order)
+
+
+def _direction(key: Key, backwards: bool) -> str:
+    """As `Key.clause` says it to SQLAlchemy."""
+    direction = "desc" if key.descending is not backwards else "asc"
+    if key.nullable:
+        direction += " nulls first" if backwards else " nulls last"
+    return direction
+
+
+def backwards(order: Sequence[tuple[str, str]]) -> tuple[tuple[str, str], ...]:
+    """The opposite order."""
+    turned = {"asc": "desc", "desc": "asc", "first": "last", "last": "first", "nulls": "nulls"}
+    return tuple((name, " ".join(turned[word] for word in direction.split())) for name, direction in order)
+
+
+def _looked_up(arguments: Arguments, by: Mapping[str, Any]) -> Clause:
+    assert arguments.node is not None
+    declared = arguments.node.__declared__
+    ((name, value),) = by.items()
+    if name == "id":
+        return f"{source(declared.table)}.id = $1", (key(declared.name, value, "by.id"),)
+    if isinstance(value, Mapping):
+        value = SimpleNamespace(**{snake(part): given for part, given in value.items()})
+    return _clause(key_is(arguments.keys[snake(name)], value))
+
+
+@lru_cache(maxsize=1_000)
+def source(table: Any) -> str:
+    """The table as SQLAlchemy names it in conditions."""
+    return str(table.__table__.fullname)
+
+
+def _clause(clause: ColumnElement[bool] | None) -> Clause:
+    """The text of conditions that differ in values alone is made once."""
+    if clause is None:
+        return NOTHING
+    known: Any = clause._generate_cache_key()
+    compiled = None if known is None else _COMPILED.get(known.key)
+    if compiled is None:
+        compiled = clause.compile(dialect=_DIALECT, cache_key=known, compile_kwargs={"render_postcompile": True})
+        if known is not None and len(_COMPILED) < MOST_COMPILED:
+            _COMPILED[known.key] = compiled
+    values: Mapping[str, Any] = compiled.construct_params(
+        extracted_parameters=None if known is None else known.bindparams
+    )
+    prepare: Mapping[str, Any] = compiled._bind_processors
+    names = compiled.positiontup or ()
+    return str(compiled), tuple(prepare[n](values[n]) if n in prepare else values[n] for n in names)
