@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import random
+from collections import Counter
 from collections.abc import AsyncIterator
 
 import asyncpg
 import pytest
 from sqlalchemy import text
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from db.session import CONTEXT, Database
@@ -97,3 +100,37 @@ async def test_a_refused_statement_leaves_the_connection(small: Database, tenant
     with pytest.raises(asyncpg.DivisionByZeroError):
         await small.fetchrow(actor, actor.read_scope(None), f"{CONTEXT} select 1 / (org - org) from context", [])
     assert await pid(small, tenant) == first
+
+
+async def test_nothing_leaks_in_a_storm(urls: Urls, tenant: Tenant, admin: asyncpg.Connection):
+    """Many at once, some cancelled wherever they are, some connections killed: afterwards every one is back or gone."""
+    database, actor = Database.connect(urls.app, pool_size=4, pool_timeout=1), tenant.actor()
+    rng, done = random.Random(1), Counter[str]()
+
+    async def work() -> None:
+        try:
+            if rng.random() < 0.5:
+                await pid(database, tenant)
+            else:
+                async with database.read(actor) as tx:
+                    await tx.scalar(text("select pg_sleep(0.002)"))
+            done["done"] += 1
+        except (asyncpg.PostgresError, asyncpg.InterfaceError, DBAPIError, PoolTimeout, OSError) as error:
+            done[type(error).__name__] += 1
+
+    for _ in range(60):
+        tasks = [asyncio.create_task(work()) for _ in range(12)]
+        await asyncio.sleep(rng.uniform(0, 0.01))
+        for task in rng.sample(tasks, 4):
+            task.cancel()
+        if rng.random() < 0.2:
+            pids = await admin.fetch(
+                "select pg_terminate_backend(pid) from pg_stat_activity where usename = 'unison_app' order by random() limit 2"
+            )
+            done["killed"] += len(pids)
+        await asyncio.gather(*tasks, return_exceptions=True)
+        assert database.connections.taken == 0, done
+        assert database.connections.idle <= 4
+    assert done["done"] > 200
+    assert done["killed"]
+    await database.close()
