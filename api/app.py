@@ -16,14 +16,20 @@ from starlette.responses import RedirectResponse, Response
 from starlette.routing import BaseRoute, Route, WebSocketRoute
 
 from api import ide, tokens
+from api.admission import Turns
 from api.auth import Authenticator
+from api.buckets import Allowance, Buckets
+from api.charging import Charging
 from api.client_ip import networks
+from api.documents import Documents
 from api.drain import Drain
 from api.edge import Edge
+from api.gate import Gate
 from api.graphql import GraphQL
 from api.health import Measurements, Readiness, alive
 from api.http import HttpEndpoint
 from api.hub import Hub
+from api.leases import Leases
 from api.limits import Limits
 from api.responses import plain_error
 from api.settings import Settings
@@ -62,15 +68,31 @@ def create_app(
     cache = Cache(Database.connect(app_url, pool_size=2, statement_timeout_ms=settings.statement_timeout_ms))
     hub = Hub(events_url)
     drain = Drain()
+    allowance = Allowance(settings.cost_limit, settings.cost_bucket, settings.cost_restore_per_second)
+    leases = Leases(
+        Database.connect(app_url, pool_size=2, statement_timeout_ms=settings.statement_timeout_ms), allowance
+    )
+    buckets = Buckets(leases, allowance)
+    admission = Turns(
+        settings.max_operations_at_once or 2 * settings.pool_size,
+        waiting=settings.max_operations_waiting,
+        seconds=settings.max_wait_seconds,
+    )
     signer = tokens.signer(settings)
     authenticator = Authenticator(settings, database, signer, hub.rescope)
+    schema = schema or build(suggestions=settings.development)
+    limits = limits_of(settings)
+    sign_ins = Throttle(per_minute=settings.sign_ins_per_minute, burst=settings.sign_ins_per_minute)
     graphql = GraphQL(
-        schema or build(suggestions=settings.development),
+        schema,
         database,
         hub,
         signer,
-        limits_of(settings),
-        sign_ins=Throttle(per_minute=settings.sign_ins_per_minute, burst=settings.sign_ins_per_minute),
+        limits,
+        gate=Gate(
+            Documents(schema._schema, limits, suggestions=settings.development), limits, Charging(buckets), sign_ins
+        ),
+        admission=admission,
         sign_ins_at_once=max(1, settings.pool_size // 3),
         subscriptions=Slots(settings.max_subscriptions_per_principal),
         turns=asyncio.Semaphore(settings.pool_size // 2),
@@ -92,6 +114,8 @@ def create_app(
             drain.begin()
             await drain.finished(settings.drain_seconds)
             await hub.stop()
+            await buckets.close()
+            await leases.close()
             await cache.close()
             await database.close()
             if storage is not None:
@@ -102,7 +126,7 @@ def create_app(
         WebSocketRoute("/graphql", sockets.serve),
         Route("/healthz", alive),
         Route("/readyz", Readiness(database, hub, drain, storage).ready),
-        Route("/metrics", Measurements(database, hub).measured),
+        Route("/metrics", Measurements(database, hub, admission).measured),
     ]
     if settings.development:
         routes += [ide.assets(), Route("/", lambda _request: RedirectResponse("/graphql", 307))]

@@ -15,7 +15,8 @@ from starlette.types import Receive, Scope, Send
 from api import negotiation
 from api.auth import Authenticator, credentials_of
 from api.errors import Rejected
-from api.graphql import READING, SINGLE, Answer, GraphQL, Request, broken
+from api.gate import READING, SINGLE, Request
+from api.graphql import Answer, GraphQL, broken
 from api.requests import bad_request, parse_json, request_of, request_of_params
 from api.responses import plain_error, reject, respond
 from api.sse import EventStream
@@ -64,7 +65,7 @@ class HttpEndpoint:
                 request = replace(request, last_event_id=http.headers.get("last-event-id") or None)
                 return self._events.respond(http, request, caller)
             allowed = READING if http.method == "GET" else SINGLE
-            operation = self._graphql.prepare(request, caller.actor, allowed)
+            operation = await self._graphql.prepare(request, caller.actor, allowed)
             structlog.contextvars.bind_contextvars(operation=operation.name, kind=operation.kind.value)
             answer = await _unless_gone(http, self._graphql.run(operation, request, caller.actor))
             return None if answer is None else respond(answer, media)

@@ -42,8 +42,9 @@ class Limits:
     timeout: float = 10.0
 
 
-def too_complex(what: str, asked: int, limit: int) -> Rejected:
-    return Rejected.because("OPERATION_TOO_COMPLEX", f"{what}: {asked}, at most {limit}", limit=limit, requested=asked)
+def too_complex(what: str, asked: int, limit: int, **details: Any) -> Rejected:
+    said = f"{what}: {asked}, at most {limit}"
+    return Rejected.because("OPERATION_TOO_COMPLEX", said, limit=limit, requested=asked, **details)
 
 
 def check_document(document: DocumentNode, limits: Limits) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 import orjson
 
 from api.errors import Rejected
-from api.graphql import Request
+from api.gate import Request
 
 MAX_KEY = 255
 

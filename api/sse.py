@@ -15,7 +15,8 @@ from starlette.types import Receive, Scope, Send
 from api.auth import Caller
 from api.drain import Drain
 from api.errors import Rejected
-from api.graphql import EVERYTHING, STREAMED_BY_GET, Answer, GraphQL, Request, broken, refused
+from api.gate import EVERYTHING, STREAMED_BY_GET, Request
+from api.graphql import Answer, GraphQL, broken, refused
 from api.responses import dumps
 
 KEEP_ALIVE = 12.0
@@ -37,7 +38,7 @@ class EventStream:
     ) -> AsyncGenerator[bytes, None]:
         request_id = caller.actor.request_id
         try:
-            operation = self._graphql.prepare(request, caller.actor, allowed)
+            operation = await self._graphql.prepare(request, caller.actor, allowed)
             structlog.contextvars.bind_contextvars(operation=operation.name, kind=operation.kind.value)
             async with aclosing(self._graphql.stream(operation, request, caller)) as answers:
                 async for answer in answers:
@@ -45,7 +46,7 @@ class EventStream:
                     if not answer.executed:
                         break
         except Rejected as rejected:
-            yield _next(refused(rejected.errors, request_id))
+            yield _next(refused(rejected.errors, request_id, extensions=rejected.extensions))
         except Exception as error:
             yield _next(broken(error, request_id))
         yield COMPLETE

@@ -13,7 +13,8 @@ from api import metrics
 from api.auth import Authenticator, Caller, Credentials, bearer, credentials_of
 from api.drain import Drain
 from api.errors import Rejected
-from api.graphql import Answer, GraphQL, Request, broken, refused
+from api.gate import Request
+from api.graphql import Answer, GraphQL, broken, refused
 from api.requests import parse_json, request_of
 from api.responses import dumps
 from api.throttle import Full, Slots
@@ -224,7 +225,7 @@ class Socket:
     async def _answers(self, id: str, request: Request, caller: Caller) -> bool:
         """Send every answer; False where the operation ended in an error message, which ends it by itself."""
         try:
-            operation = self._to.graphql.prepare(request, caller.actor)
+            operation = await self._to.graphql.prepare(request, caller.actor)
             async with aclosing(self._to.graphql.stream(operation, request, caller)) as answers:
                 async for answer in answers:
                     if not answer.executed:

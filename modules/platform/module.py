@@ -17,6 +17,7 @@ from . import graph, types
 from .files import rules as files
 from .files import settings as file_settings
 from .files.types import File
+from .limits import settings as limit_settings
 from .numbering.service import ZONE
 from .work import demo, jobs
 
@@ -43,6 +44,6 @@ MODULE = Module(
     refusals=[files.UploadMissing, files.UploadExpired, files.UploadDiffers, files.FileTypeMismatch],
     jobs=jobs.JOBS,
     schedules=jobs.SCHEDULES,
-    settings=[ZONE, *file_settings.ALL],
+    settings=[ZONE, *file_settings.ALL, *limit_settings.ALL],
     demo=demo.make,
 )
