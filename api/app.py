@@ -35,6 +35,7 @@ from api.responses import plain_error
 from api.settings import Settings
 from api.sse import EventStream
 from api.throttle import Slots, Throttle
+from api.trusted import Trusted, limits_of_trusted
 from api.ws import SocketEndpoint
 from db.cache import Cache
 from db.session import Database
@@ -83,15 +84,15 @@ def create_app(
     schema = schema or build(suggestions=settings.development)
     limits = limits_of(settings)
     sign_ins = Throttle(per_minute=settings.sign_ins_per_minute, burst=settings.sign_ins_per_minute)
+    documents = Documents(schema._schema, limits, suggestions=settings.development)
+    trusted = Documents(schema._schema, limits_of_trusted(limits), suggestions=settings.development)
     graphql = GraphQL(
         schema,
         database,
         hub,
         signer,
         limits,
-        gate=Gate(
-            Documents(schema._schema, limits, suggestions=settings.development), limits, Charging(buckets), sign_ins
-        ),
+        gate=Gate(documents, Trusted(trusted, database), limits, Charging(buckets), sign_ins),
         admission=admission,
         sign_ins_at_once=max(1, settings.pool_size // 3),
         subscriptions=Slots(settings.max_subscriptions_per_principal),
@@ -153,6 +154,7 @@ def create_app(
     )
     app.state.drain = drain
     app.state.hub = hub
+    app.state.database = database
     return app
 
 

@@ -147,8 +147,8 @@ class Buckets:
             if (low and self._worth_asking(purse, 1, now)) or now - purse.asked > TOLD_SECONDS:
                 self._begin(purse, 0)
 
-    def fine(self, purse: Purse, price: float) -> None:
-        """Spend without asking whether there is enough: the work is done already."""
+    def owe(self, purse: Purse, price: float) -> None:
+        """Spend without asking whether there is enough."""
         purse.tokens = max(purse.tokens - price, -float(purse.allowance.bucket))
 
     async def close(self) -> None:

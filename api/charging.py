@@ -11,8 +11,9 @@ from api.errors import Rejected
 from api.limits import too_complex
 from db.actor import Actor
 
-FINE = 50
-"""A document that is refused costs the highest price of an operation divided by this: reading it was the work."""
+CHARACTERS = 4
+"""So many characters of a document cost one unit to read."""
+LEAST = 20
 
 
 @dataclass(slots=True)
@@ -43,16 +44,14 @@ class Charging:
             raise _limited(limited, **bill.extensions) from None
         metrics.spent.inc(price)
 
-    async def settle(self, actor: Actor) -> None:
-        """Before work that has no price yet: whoever owes for such work has to wait."""
+    async def reading(self, actor: Actor, length: int) -> None:
+        """For a document this process does not know. It is read on credit, but by nobody who owes for others."""
+        purse = await self._buckets.purse(actor)
         try:
-            await self._buckets.settle(await self._buckets.purse(actor))
+            await self._buckets.settle(purse)
         except Limited as limited:
             raise _limited(limited) from None
-
-    async def fine(self, actor: Actor) -> None:
-        purse = await self._buckets.purse(actor)
-        self._buckets.fine(purse, purse.allowance.limit / FINE)
+        self._buckets.owe(purse, max(LEAST, length / CHARACTERS))
 
 
 def _limited(limited: Limited, **details: Any) -> Rejected:

@@ -10,10 +10,11 @@ from graphql import OperationType
 
 from api import metrics
 from api.charging import Bill, Charging
-from api.documents import Documents, Operation, named
+from api.documents import Documents, Operation, Operations, named
 from api.errors import Rejected, coded
 from api.limits import Limits, check_variables
 from api.throttle import Throttle
+from api.trusted import Trusted
 from db.actor import Actor
 from schema import permissions
 from schema.faults import Fault
@@ -35,17 +36,22 @@ class Request:
     """What a client asked, its shape already checked."""
 
     query: str
+    """Empty where the document is named by its hash alone."""
     operation_name: str | None = None
     variables: dict[str, Any] = field(default_factory=dict)
     extensions: dict[str, Any] = field(default_factory=dict)
     idempotency_key: str | None = None
     last_event_id: str | None = None
+    document_hash: str | None = None
     bill: Bill = field(default_factory=Bill, compare=False)
 
 
 class Gate:
-    def __init__(self, documents: Documents, limits: Limits, charging: Charging, sign_ins: Throttle) -> None:
+    def __init__(
+        self, documents: Documents, trusted: Trusted, limits: Limits, charging: Charging, sign_ins: Throttle
+    ) -> None:
         self._documents = documents
+        self._trusted = trusted
         self._limits = limits
         self._charging = charging
         self._sign_ins = sign_ins
@@ -74,16 +80,28 @@ class Gate:
         return operation
 
     async def _operation(self, request: Request, actor: Actor) -> Operation:
-        """The document from the cache, or read: that has no price, but costs who sends what cannot be read."""
-        operations = self._documents.known(request.query)
+        """The document from a cache, or read: that is paid for besides the price, also where it is refused."""
+        hash = request.document_hash
+        if hash is not None:
+            operations = self._trusted.known(hash, actor)
+        else:
+            operations = None if actor.documents_required else self._documents.known(request.query)
         if operations is None:
-            await self._charging.settle(actor)
-            try:
-                operations = self._documents.read(request.query)
-            except Rejected:
-                await self._charging.fine(actor)
-                raise
+            await self._charging.reading(actor, len(request.query))
+            operations = await self._read(request, actor)
         return named(operations, request.operation_name)
+
+    async def _read(self, request: Request, actor: Actor) -> Operations:
+        if request.document_hash is not None:
+            operations = await self._trusted.operations(request.document_hash, actor)
+            if operations is not None:
+                return operations
+            if not request.query:
+                raise Rejected.because("PERSISTED_QUERY_NOT_FOUND", "PersistedQueryNotFound")
+        if actor.documents_required:
+            said = "This app may send trusted documents only, by their id"
+            raise Rejected.because("FORBIDDEN", said, reason="TRUSTED_DOCUMENT_REQUIRED")
+        return self._documents.known(request.query) or self._documents.read(request.query)
 
     def _check_sign_ins(self, operation: Operation, actor: Actor) -> None:
         """Mutations open to anybody are where passwords are guessed."""

@@ -13,7 +13,7 @@ from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from api import negotiation
-from api.auth import Authenticator, credentials_of
+from api.auth import Authenticator, Credentials, credentials_of
 from api.errors import Rejected
 from api.gate import READING, SINGLE, Request
 from api.graphql import Answer, GraphQL, broken
@@ -23,6 +23,7 @@ from api.sse import EventStream
 from db.actor import Actor
 
 BODY_SECONDS = 30.0
+NOBODY = Credentials()
 
 log = structlog.stdlib.get_logger("api.http")
 
@@ -33,6 +34,7 @@ class HttpEndpoint:
     def __init__(
         self, graphql: GraphQL, authenticator: Authenticator, events: EventStream, ide: Callable[[], Response] | None
     ) -> None:
+        """Without the IDE, as in production, a plain link or image cannot ask anything: GET needs credentials."""
         self._graphql = graphql
         self._authenticator = authenticator
         self._events = events
@@ -49,15 +51,18 @@ class HttpEndpoint:
         if http.method not in ("GET", "POST"):
             return plain_error(405, "BAD_REQUEST", "Use POST or GET", request_id, Allow="GET, POST")
         header = http.headers.get("accept")
-        if self._ide and http.method == "GET" and "query" not in http.query_params and negotiation.wants_html(header):
+        if self._ide and http.method == "GET" and negotiation.wants_html(header) and not _asks(http):
             return self._ide()
         media = negotiation.accepted(header)
         if media is None:
             return plain_error(406, "BAD_REQUEST", "Accept JSON or an event stream", request_id)
         streaming = media == negotiation.EVENTS
         try:
+            credentials = credentials_of(http.headers)
+            if http.method == "GET" and self._ide is None and credentials == NOBODY:
+                raise bad_request("Without credentials, send a POST")
             caller = await self._authenticator.caller(
-                credentials_of(http.headers), request_id=request_id, client_ip=http.state.client_ip
+                credentials, request_id=request_id, client_ip=http.state.client_ip
             )
             _bind(caller.actor)
             request = await self._read(http)
@@ -123,6 +128,11 @@ async def _unless_gone(http: HttpRequest, work: Awaitable[Answer]) -> Answer | N
 async def _disconnected(http: HttpRequest) -> None:
     while (await http.receive())["type"] != "http.disconnect":
         pass
+
+
+def _asks(http: HttpRequest) -> bool:
+    """The query string holds a request; else it is a browser that was pointed here."""
+    return any(name in http.query_params for name in ("query", "documentId", "extensions"))
 
 
 def _bind(actor: Actor) -> None:

@@ -2,6 +2,7 @@
 
 from .audit.graph import audit_entries, record_as_of
 from .changes.graph import changes
+from .documents.graph import trusted_documents, trusted_documents_register
 from .files.graph import file, file_delete, file_events, files, upload_complete, upload_create
 from .numbering.graph import numbering_scheme_set, numbering_schemes
 from .settings.graph import setting_reset, setting_set, settings
@@ -10,5 +11,6 @@ from .work.graph import dead_letters, job, job_discard, job_events, job_retry, j
 __all__ = [
     "audit_entries", "changes", "dead_letters", "file", "file_delete", "file_events", "files", "job", "job_discard",
     "job_events", "job_retry", "jobs", "numbering_scheme_set", "numbering_schemes", "record_as_of", "schedule_runs",
-    "schedules", "setting_reset", "setting_set", "settings", "upload_complete", "upload_create",
+    "schedules", "setting_reset", "setting_set", "settings", "trusted_documents", "trusted_documents_register",
+    "upload_complete", "upload_create",
 ]  # fmt: skip

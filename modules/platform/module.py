@@ -14,6 +14,7 @@ from schema.permissions import (
 from schema.registry import Module, Permission
 
 from . import graph, types
+from .documents.types import TrustedDocument
 from .files import rules as files
 from .files import settings as file_settings
 from .files.types import File
@@ -29,7 +30,7 @@ MODULE = Module(
     name="platform",
     depends_on=["identity"],
     graph=graph,
-    types=[types.AuditEntry, File],
+    types=[types.AuditEntry, File, TrustedDocument],
     permissions={
         "audit.read": Permission("See who changed what, with every value before and after"),
         "settings.read": Permission("See settings and numbering schemes", [PLANT_MANAGER]),
@@ -39,6 +40,8 @@ MODULE = Module(
         "jobs.manage": Permission("Run jobs again, or discard them"),
         "files.read": Permission("See and download files", EVERY_ROLE),
         "files.upload": Permission("Upload files", UPLOADERS),
+        "documents.read": Permission("See trusted documents", [INTEGRATION]),
+        "documents.manage": Permission("Register trusted documents", [INTEGRATION]),
         "files.delete": Permission("Delete files", [PLANT_MANAGER, SUPERVISOR]),
     },
     refusals=[files.UploadMissing, files.UploadExpired, files.UploadDiffers, files.FileTypeMismatch],
