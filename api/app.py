@@ -70,17 +70,16 @@ def create_app(
     hub = Hub(events_url)
     drain = Drain()
     allowance = Allowance(settings.cost_limit, settings.cost_bucket, settings.cost_restore_per_second)
-    leases = Leases(
-        Database.connect(app_url, pool_size=2, statement_timeout_ms=settings.statement_timeout_ms), allowance
-    )
-    buckets = Buckets(leases, allowance)
+    # Who asks and what they may spend is found out beside the operations, which may hold all of their connections.
+    beside = Database.connect(app_url, pool_size=3, statement_timeout_ms=settings.statement_timeout_ms)
+    buckets = Buckets(Leases(beside, allowance), allowance)
     admission = Turns(
-        settings.max_operations_at_once or 2 * settings.pool_size,
+        settings.max_operations_at_once or settings.pool_size,
         waiting=settings.max_operations_waiting,
         seconds=settings.max_wait_seconds,
     )
     signer = tokens.signer(settings)
-    authenticator = Authenticator(settings, database, signer, hub.rescope)
+    authenticator = Authenticator(settings, beside, signer, hub.rescope)
     schema = schema or build(suggestions=settings.development)
     limits = limits_of(settings)
     sign_ins = Throttle(per_minute=settings.sign_ins_per_minute, burst=settings.sign_ins_per_minute)
@@ -92,7 +91,7 @@ def create_app(
         hub,
         signer,
         limits,
-        gate=Gate(documents, Trusted(trusted, database), limits, Charging(buckets), sign_ins),
+        gate=Gate(documents, Trusted(trusted, beside), limits, Charging(buckets), sign_ins),
         admission=admission,
         sign_ins_at_once=max(1, settings.pool_size // 3),
         subscriptions=Slots(settings.max_subscriptions_per_principal),
@@ -116,7 +115,7 @@ def create_app(
             await drain.finished(settings.drain_seconds)
             await hub.stop()
             await buckets.close()
-            await leases.close()
+            await beside.close()
             await cache.close()
             await database.close()
             if storage is not None:
@@ -154,7 +153,7 @@ def create_app(
     )
     app.state.drain = drain
     app.state.hub = hub
-    app.state.database = database
+    app.state.beside = beside
     return app
 
 

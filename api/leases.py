@@ -1,4 +1,4 @@
-"""Takes from the shared buckets in PostgreSQL, on connections of its own: those of the requests may all be in use."""
+"""Takes from the shared buckets in PostgreSQL, on other connections than the operations'."""
 
 from __future__ import annotations
 
@@ -31,9 +31,6 @@ class Leases:
             given = {"bucket": allowance.bucket, "restored": allowance.restored}
             taken = (await tx.rows(_TAKE, {"principal": principal, "wanted": wanted, **given}))[0]
             return Lease(allowance, taken.granted, taken.remaining)
-
-    async def close(self) -> None:
-        await self._database.close()
 
     async def _of(self, tx: ReadTx) -> Allowance:
         """The organization's own values, as they were some seconds ago, else the server's."""

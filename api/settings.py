@@ -124,7 +124,7 @@ class Settings(BaseSettings):
     cost_restore_per_second: int = Field(default=10_000, ge=10)
     max_operations_at_once: int | None = Field(default=None, ge=1)
     max_operations_waiting: int = Field(default=500, ge=0)
-    max_wait_seconds: float = Field(default=2.0, gt=0)
+    max_wait_seconds: float = Field(default=1.0, gt=0)
     max_sockets_per_principal: int = Field(default=20, ge=1)
     max_subscriptions_per_principal: int = Field(default=100, ge=1)
     drain_seconds: float = Field(default=10.0, ge=0)

@@ -34,9 +34,9 @@ class Counted(Leases):
 
 @pytest.fixture
 async def leases(urls: Urls) -> AsyncIterator[Counted]:
-    made = Counted(Database.connect(urls.app, pool_size=2), Allowance(500, 10_000, 1))
-    yield made
-    await made.close()
+    database = Database.connect(urls.app, pool_size=2)
+    yield Counted(database, Allowance(500, 10_000, 1))
+    await database.close()
 
 
 async def spent(buckets: Buckets, actor: Actor, price: int) -> int:

@@ -101,11 +101,12 @@ async def test_a_known_document_needs_no_look_up(live: Live, house: House, tenan
     body = {"documentId": f"sha256:{hash_of(text)}"}
     headers = {"authorization": f"Bearer {await live.token(tenant)}"}
     assert "data" in (await live.client.post("/graphql", json=body, headers=headers)).json()
-    with Statements(live.app.state.database) as seen:
+    with Statements(live.app.state.beside) as seen:
         for _ in range(3):
             assert "data" in (await live.client.post("/graphql", json=body, headers=headers)).json()
-    assert seen.seen
-    assert not any("trusted_document" in statement for statement in seen.seen)
+        unknown = {"documentId": f"sha256:{hash_of('another')}"}
+        assert "errors" in (await live.client.post("/graphql", json=unknown, headers=headers)).json()
+    assert len([statement for statement in seen.seen if "trusted_document" in statement]) == 1
 
 
 async def test_odd_ids_and_unknown_ones(live: Live, tenant: Tenant) -> None:
