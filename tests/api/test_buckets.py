@@ -62,6 +62,19 @@ async def test_processes_never_spend_more_than_the_bucket_holds(leases: Counted,
         await one.close()
 
 
+async def test_parallel_takers_never_get_more_than_there_is(urls: Urls, tenant: Tenant) -> None:
+    database = Database.connect(urls.app, pool_size=8)
+    leases = Leases(database, Allowance(500, 10_000, 1))
+    began = time.monotonic()
+
+    async def taken() -> float:
+        return sum([(await leases.lease(tenant.organization_id, "user:1", 0, 10)).granted for _ in range(150)])
+
+    totals = await asyncio.gather(*(taken() for _ in range(8)))
+    await database.close()
+    assert 9_999 <= sum(totals) <= 10_000 + (time.monotonic() - began) + 1
+
+
 async def test_the_database_is_asked_per_part_not_per_request(leases: Counted, tenant: Tenant) -> None:
     buckets = Buckets(leases, Allowance(500, 10_000, 1))
     purse = await buckets.purse(tenant.actor())
