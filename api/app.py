@@ -19,14 +19,20 @@ from starlette.routing import BaseRoute, Route, WebSocketRoute
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from api import ide, tokens
+from api.admission import Turns
 from api.auth import Authenticator
+from api.buckets import Allowance, Buckets
+from api.charging import Charging
 from api.client_ip import networks
+from api.documents import Documents
 from api.drain import Drain
 from api.edge import Edge
+from api.gate import Gate
 from api.graphql import GraphQL
 from api.health import Measurements, Readiness, alive
 from api.http import HttpEndpoint
 from api.hub import Hub
+from api.leases import Leases
 from api.limits import Limits
 from api.mailing import known_mail_server
 from api.responses import plain_error
@@ -34,6 +40,7 @@ from api.settings import Settings
 from api.sse import EventStream
 from api.streams import Streams
 from api.throttle import Slots, Throttle
+from api.trusted import Trusted, limits_of_trusted
 from api.ws import SocketEndpoint
 from db.cache import Cache
 from db.session import Database
@@ -84,15 +91,30 @@ def create_app(
     cache = Cache(Database.connect(app_url, pool_size=2, statement_timeout_ms=settings.statement_timeout_ms))
     hub = Hub(events_url)
     drain = Drain()
+    allowance = Allowance(settings.cost_limit, settings.cost_bucket, settings.cost_restore_per_second)
+    # Who asks and what they may spend is found out beside the operations, which may hold all of their connections.
+    beside = Database.connect(app_url, pool_size=3, statement_timeout_ms=settings.statement_timeout_ms)
+    buckets = Buckets(Leases(beside, allowance), allowance)
+    admission = Turns(
+        settings.max_operations_at_once or settings.pool_size,
+        waiting=settings.max_operations_waiting,
+        seconds=settings.max_wait_seconds,
+    )
     signer = tokens.signer(settings)
-    authenticator = Authenticator(settings, database, signer, hub.rescope)
+    authenticator = Authenticator(settings, beside, signer, hub.rescope)
+    schema = schema or build(suggestions=settings.development)
+    limits = limits_of(settings)
+    sign_ins = Throttle(per_minute=settings.sign_ins_per_minute, burst=settings.sign_ins_per_minute)
+    documents = Documents(schema, limits, suggestions=settings.development)
+    trusted = Documents(schema, limits_of_trusted(limits), suggestions=settings.development)
     graphql = GraphQL(
-        schema or build(suggestions=settings.development),
+        schema,
         database,
         hub,
         signer,
-        limits_of(settings),
-        sign_ins=Throttle(per_minute=settings.sign_ins_per_minute, burst=settings.sign_ins_per_minute),
+        limits,
+        gate=Gate(documents, Trusted(trusted, beside), limits, Charging(buckets), sign_ins),
+        admission=admission,
         sign_ins_at_once=max(1, settings.pool_size // 3),
         suggestions=settings.development,
         storage=storage,
@@ -116,6 +138,8 @@ def create_app(
             await drain.finished(settings.drain_seconds)
             await streams.groups.close()
             await hub.stop()
+            await buckets.close()
+            await beside.close()
             await cache.close()
             await database.close()
             if storage is not None:
@@ -126,7 +150,7 @@ def create_app(
         WebSocketRoute(PATH, sockets.serve),
         Route("/healthz", alive),
         Route("/readyz", Readiness(database, hub, drain, storage).ready),
-        Route("/metrics", Measurements(database, hub).measured),
+        Route("/metrics", Measurements(database, hub, admission).measured),
     ]
     if settings.development:
         routes += [ide.assets(), Route("/", lambda _request: RedirectResponse("/graphql", 307))]
@@ -153,6 +177,7 @@ def create_app(
     app.state.drain = drain
     app.state.hub = hub
     app.state.streams = streams
+    app.state.beside = beside
     return app
 
 

@@ -105,7 +105,7 @@ class Authenticator:
         )
         self._claims: Recent[Claims] = Recent(10_000)
         self._actors: Recent[Actor] = Recent(10_000)
-        self._loading: dict[str, asyncio.Task[Actor | None]] = {}
+        self._loading: dict[str, asyncio.Task[Actor]] = {}
 
     async def caller(self, credentials: Credentials, *, request_id: str, client_ip: str | None) -> Caller:
         """The caller, or Rejected with UNAUTHENTICATED if what they presented is not good."""
@@ -149,32 +149,44 @@ class Authenticator:
         key = f"{claims.organization_id}:{claims.user_id}:{claims.session_id}:{claims.expires_at.timestamp()}"
         actor = self._actors.get(key)
         if actor is None:
-            loading = load_user_actor(self._database, claims.organization_id, claims.user_id, claims.session_id)
-            found = await self._once(key, loading)
-            if found is None:
-                raise unauthenticated("The session has ended; sign in again")
-            actor = replace(found, expires_at=claims.expires_at, session_id=claims.session_id)
-            self._actors.keep(key, actor, ACTOR_SECONDS)
+            actor = await self._once(key, lambda: self._load_user(claims))
         return actor
+
+    async def _load_user(self, claims: Claims) -> Actor:
+        found = await load_user_actor(self._database, claims.organization_id, claims.user_id, claims.session_id)
+        if found is None:
+            raise unauthenticated("The session has ended; sign in again")
+        return replace(found, expires_at=claims.expires_at, session_id=claims.session_id)
 
     async def _app(self, api_key: str) -> Actor:
         key = hashlib.sha256(api_key.encode()).hexdigest()
         actor = self._actors.get(key)
         if actor is None:
-            actor = await self._once(key, load_app_actor(self._database, api_key)) if api_key.isascii() else None
-            if actor is None:
-                raise unauthenticated("The API key is not valid")
-            self._actors.keep(key, actor, ACTOR_SECONDS)
+            actor = await self._once(key, lambda: self._load_app(api_key))
         return actor
 
-    async def _once(self, key: str, loading: Coroutine[Any, Any, Actor | None]) -> Actor | None:
-        """An actor that is being loaded is loaded once, however many connections of the caller have to know it again."""
-        if (task := self._loading.get(key)) is not None:
-            loading.close()
-        else:
-            task = self._loading[key] = asyncio.create_task(loading)
-            task.add_done_callback(lambda _: self._loading.pop(key, None))
-        return await asyncio.shield(task)
+    async def _load_app(self, api_key: str) -> Actor:
+        actor = await load_app_actor(self._database, api_key) if api_key.isascii() else None
+        if actor is None:
+            raise unauthenticated("The API key is not valid")
+        return actor
+
+    async def _once(self, key: str, load: Callable[[], Coroutine[Any, Any, Actor]]) -> Actor:
+        """What is loaded for one request is loaded for all that wait for the same."""
+        loading = self._loading.get(key)
+        if loading is None:
+
+            async def kept() -> Actor:
+                try:
+                    actor = await load()
+                finally:
+                    del self._loading[key]
+                self._actors.keep(key, actor, ACTOR_SECONDS)
+                return actor
+
+            loading = self._loading[key] = asyncio.create_task(kept())
+            loading.add_done_callback(lambda task: task.cancelled() or task.exception())
+        return await asyncio.shield(loading)
 
 
 class Caller:

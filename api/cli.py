@@ -8,12 +8,13 @@ import contextlib
 import signal
 import sys
 from collections.abc import Awaitable, Callable, Sequence
+from pathlib import Path
 from typing import Any
 
 import asyncpg
 from sqlalchemy.exc import DBAPIError
 
-from api import commands, doctor, logs
+from api import commands, doctor, documents_cli, logs
 from api.databases import databases
 from api.seeding import NotOnlyDemo
 from api.settings import Settings, SettingsError
@@ -39,7 +40,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except SettingsError as error:
         _tell(*error.problems)
         return WRONG_USE
-    except (EmbeddedError, MigrationError, NotOnlyDemo, commands.CommandError) as error:
+    except (EmbeddedError, MigrationError, NotOnlyDemo, commands.CommandError, documents_cli.CannotRegister) as error:
         _tell(str(error))
     except (OSError, asyncpg.PostgresError, DBAPIError) as error:
         cause = error.orig.__cause__ if isinstance(error, DBAPIError) and error.orig else error
@@ -105,6 +106,19 @@ def _parser() -> argparse.ArgumentParser:
     schema = commandset.add_parser("schema", help="the GraphQL schema").add_subparsers(required=True, metavar="COMMAND")
     export = add("export", "write schema/schema.graphql", commands.schema_export, to=schema)
     export.add_argument("--check", action="store_true", help="change nothing; fail if the file is not current")
+    documents = commandset.add_parser("documents", help="trusted documents").add_subparsers(
+        required=True, metavar="COMMAND"
+    )
+    register = add(
+        "register",
+        "register documents that clients send by their id",
+        _on_database(documents_cli.register),
+        to=documents,
+    )
+    register.add_argument(
+        "files", nargs="+", type=Path, metavar="FILE", help="a document, or a manifest of them (.json)"
+    )
+    register.add_argument("--organization", metavar="CODE", help="for this organization; for every one unless stated")
     add("doctor", "what was found, what is missing and what it costs", doctor.report)
     token = add("token", "print an access token of a user and nothing else", _on_database(commands.token))
     token.add_argument("email")

@@ -12,6 +12,7 @@ import asyncpg
 from sqlalchemy import Connection, make_url
 
 from api.databases import Databases, databases
+from api.documents_cli import invalid
 from api.mailing import known_mail_server
 from api.objects import known_objects, objects_folder
 from api.settings import Settings
@@ -65,7 +66,17 @@ async def _report(settings: Settings, found: Databases) -> int:
         _say("Worker", "its relay is connected" if connected else "no relay is connected: subscriptions get no events")
     if well:
         await _queues(found.events_url)
+        if found.url is not None:
+            await _documents(found.url)
     return 0 if well else 1
+
+
+async def _documents(url: str) -> None:
+    """A document that was good when it was registered may not fit the schema any more."""
+    count, wrong = await invalid(url)
+    _say("Documents", f"{count} trusted" + (f", {len(wrong)} not valid for this schema:" if wrong else ""))
+    for one in wrong[:20]:
+        _say("", one)
 
 
 async def _object_storage(settings: Settings) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import TypeAlias
 
 import strawberry
 from graphql import (
@@ -20,6 +21,7 @@ from graphql import (
 
 from api.errors import Rejected
 from api.limits import Limits, check_document, root_fields
+from api.pricing import Price, Pricing
 from schema.permissions import Need, needs
 from schema.plans.execute import Prepared
 
@@ -38,10 +40,25 @@ class Operation:
     roots: tuple[str, ...]
     needs: tuple[Need, ...]
     prepared: Prepared
+    price: Price
+    """What it costs, by its variables."""
 
     @property
     def introspects(self) -> bool:
         return "__schema" in self.roots or "__type" in self.roots
+
+
+Operations: TypeAlias = Mapping[str | None, Operation]
+
+
+def named(operations: Operations, name: str | None) -> Operation:
+    """The operation a request means."""
+    if name is None and len(operations) == 1:
+        return next(iter(operations.values()))
+    if name not in operations:
+        said = "Name one of the operations" if name is None else f"There is no operation named {name[:80]!r}"
+        raise Rejected.because("OPERATION_RESOLUTION_FAILURE", said)
+    return operations[name]
 
 
 class Documents:
@@ -53,27 +70,26 @@ class Documents:
         self._limits = limits
         self._suggestions = suggestions
         self._size = size
+        self._pricing = Pricing(schema._schema)
         self._known: OrderedDict[str, Mapping[str | None, Operation]] = OrderedDict()
 
-    def operation(self, source: str, name: str | None) -> Operation:
-        """The operation to run, or Rejected with everything that is wrong with the document."""
+    def known(self, source: str) -> Operations | None:
+        """The operations of a document that was read before."""
         operations = self._known.get(source)
-        if operations is None:
-            operations = self._read(source)
-            if len(source) <= CACHED_LENGTH:
-                self._known[source] = operations
-                if len(self._known) > self._size:
-                    self._known.popitem(last=False)
-        else:
+        if operations is not None:
             self._known.move_to_end(source)
-        if name is None and len(operations) == 1:
-            return next(iter(operations.values()))
-        if name not in operations:
-            said = "Name one of the operations" if name is None else f"There is no operation named {name[:80]!r}"
-            raise Rejected.because("OPERATION_RESOLUTION_FAILURE", said)
-        return operations[name]
+        return operations
 
-    def _read(self, source: str) -> Mapping[str | None, Operation]:
+    def read(self, source: str) -> Operations:
+        """The operations of a document, or Rejected with everything that is wrong with it."""
+        operations = self._read(source)
+        if len(source) <= CACHED_LENGTH:
+            self._known[source] = operations
+            if len(self._known) > self._size:
+                self._known.popitem(last=False)
+        return operations
+
+    def _read(self, source: str) -> Operations:
         document = self._parsed(source)
         check_document(document, self._limits)
         errors = validate(self._schema, document, max_errors=20, hide_suggestions=not self._suggestions)
@@ -86,8 +102,9 @@ class Documents:
                 name = node.name.value if node.name else None
                 roots = tuple(field.name.value for field in root_fields(node, fragments))
                 needed = needs(self._schema, document, node)
+                price = self._pricing.price(node, fragments)
                 prepared = Prepared(self._strawberry, document, node)
-                operations[name] = Operation(document, node, name, node.operation, roots, needed, prepared)
+                operations[name] = Operation(document, node, name, node.operation, roots, needed, prepared, price)
         if not operations:
             raise Rejected.because("OPERATION_RESOLUTION_FAILURE", "The document holds no operation")
         return operations

@@ -55,6 +55,8 @@ class Rejected(Exception):
         self.errors = errors
         self.status = status
         """A status of the transport itself; None where it follows from the code and the media type."""
+        self.extensions: dict[str, Any] = {}
+        """Of the answer: what the request would have cost, where that is known."""
 
     @classmethod
     def because(cls, code: str, message: str, *, status: int | None = None, **details: Any) -> Rejected:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Collection
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from time import perf_counter
 from typing import Any, Protocol, cast
 
@@ -14,42 +14,18 @@ from graphql import ExecutionResult, GraphQLError, OperationType, execute
 from strawberry import execution
 
 from api import metrics
-from api.documents import Documents, Operation
-from api.errors import Rejected, coded, failure, public
-from api.limits import Limits, check_variables
-from api.throttle import Throttle
+from api.admission import Shed, Turns
+from api.documents import Operation
+from api.errors import coded, failure, public
+from api.gate import EVERYTHING, Gate, Request, guesses
+from api.limits import Limits
 from api.tracing import span
 from db.actor import Actor
 from db.cache import Cache
 from db.session import Database
-from schema import permissions
 from schema.context import Context, Hub, Storage, Tokens
-from schema.faults import Fault
 
 is_awaitable: Any = execution.optimized_is_awaitable
-
-READING = (OperationType.QUERY,)
-SINGLE = (OperationType.QUERY, OperationType.MUTATION)
-STREAMED_BY_GET = (OperationType.QUERY, OperationType.SUBSCRIPTION)
-EVERYTHING = tuple(OperationType)
-_ELSEWHERE = {
-    OperationType.QUERY: "A query cannot be sent this way",
-    OperationType.MUTATION: "A mutation is sent by POST",
-    OperationType.SUBSCRIPTION: "A subscription is sent over graphql-transport-ws or with Accept: text/event-stream",
-}
-_ELSEWHERE_STATUS = {OperationType.QUERY: 405, OperationType.MUTATION: 405, OperationType.SUBSCRIPTION: 400}
-
-
-@dataclass(frozen=True, slots=True)
-class Request:
-    """What a client asked, its shape already checked."""
-
-    query: str
-    operation_name: str | None = None
-    variables: dict[str, Any] = field(default_factory=dict)
-    extensions: dict[str, Any] = field(default_factory=dict)
-    idempotency_key: str | None = None
-    last_event_id: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,58 +62,46 @@ class GraphQL:
 
     def __init__(
         self, schema: strawberry.Schema, database: Database, hub: Hub, tokens: Tokens, limits: Limits, *,
-        sign_ins: Throttle, sign_ins_at_once: int, suggestions: bool,
+        gate: Gate, admission: Turns, sign_ins_at_once: int, suggestions: bool,
         storage: Storage | None = None, cache: Cache | None = None,
     ) -> None:  # fmt: skip
         self.schema = schema._schema
         self.limits = limits
         self.plans = True
-        self.documents = Documents(schema, limits, suggestions=suggestions)
+        self._gate = gate
+        self._admission = admission
         self._database = database
         self._hub = hub
         self._tokens = tokens
         self._storage = storage
         self._cache = cache
-        self._sign_ins = sign_ins
         self.suggestions = suggestions
         self._hashing = asyncio.Semaphore(sign_ins_at_once)
 
-    def prepare(self, request: Request, actor: Actor, allowed: Collection[OperationType] = EVERYTHING) -> Operation:
+    async def prepare(
+        self, request: Request, actor: Actor, allowed: Collection[OperationType] = EVERYTHING
+    ) -> Operation:
         """The operation, after everything that can refuse it before it runs; Rejected otherwise."""
-        try:
-            operation = self.documents.operation(request.query, request.operation_name)
-            if operation.kind not in allowed:
-                raise Rejected.because(
-                    "BAD_REQUEST", _ELSEWHERE[operation.kind], status=_ELSEWHERE_STATUS[operation.kind]
-                )
-            check_variables(request.variables, self.limits)
-            if operation.introspects and not actor.signed_in:
-                raise Fault("UNAUTHENTICATED", "Sign in to read the schema")
-            permissions.check(operation.needs, actor)
-            self._check_key(request, operation)
-            self._check_sign_ins(operation, actor)
-        except (Fault, Rejected) as refusal:
-            metrics.operations.labels("unknown", "rejected").inc()
-            if isinstance(refusal, Rejected):
-                raise
-            raise Rejected([coded(**refusal.extensions, message=refusal.message)]) from None
-        return operation
-
-    def _check_key(self, request: Request, operation: Operation) -> None:
-        mutations = len(operation.roots) if operation.kind is OperationType.MUTATION else 0
-        if request.idempotency_key is not None and mutations > 1:
-            raise Rejected.because(
-                "BAD_REQUEST", "Idempotency-Key needs a document with exactly one mutation", status=400
-            )
-
-    def _check_sign_ins(self, operation: Operation, actor: Actor) -> None:
-        """Mutations open to anybody are where passwords are guessed."""
-        if _guesses(operation):
-            wait = self._sign_ins.wait(actor.client_ip or "unknown", cost=len(operation.roots))
-            if wait:
-                raise Rejected.because("RATE_LIMITED", "Too many attempts; wait a little", status=429, retryAfter=wait)
+        return await self._gate.pass_(request, actor, allowed)
 
     async def run(self, operation: Operation, request: Request, actor: Actor) -> Answer:
+        """Execute a query or mutation when it is its turn, and tell what it cost. Sign-ins have a line of their own."""
+        try:
+            if guesses(operation):
+                answer = await self._executed(operation, request, actor)
+            else:
+                await self._admission.begin(actor.organization_id)
+                try:
+                    answer = await self._executed(operation, request, actor)
+                finally:
+                    self._admission.end()
+        except Shed as shed:
+            answer = refused(shed.errors, actor.request_id)
+        if cost := request.bill.extensions:
+            answer.payload["extensions"] = {**answer.payload.get("extensions", {}), **cost}
+        return answer
+
+    async def _executed(self, operation: Operation, request: Request, actor: Actor) -> Answer:
         """Execute a query or mutation within its time."""
         context = self.context(actor, request)
         started = perf_counter()
@@ -148,7 +112,7 @@ class GraphQL:
             try:
                 async with (
                     asyncio.timeout(self.limits.timeout),
-                    self._hashing if _guesses(operation) else nullcontext(),
+                    self._hashing if guesses(operation) else nullcontext(),
                 ):
                     result = await self._result(operation, request, context)
                 answer = self.answer(result, context)
@@ -205,14 +169,14 @@ class GraphQL:
         return Answer(payload, executed=True)
 
 
-def _guesses(operation: Operation) -> bool:
-    """A mutation open to anybody: it may hash a password while it holds a connection, so only some run at once."""
-    open_to_all = any(need.permission == permissions.PUBLIC for need in operation.needs)
-    return operation.kind is OperationType.MUTATION and open_to_all
-
-
-def refused(errors: list[GraphQLError], request_id: str | None, *, status: int | None = None) -> Answer:
-    return Answer({"errors": [public(error, request_id) for error in errors]}, executed=False, status=status)
+def refused(
+    errors: list[GraphQLError], request_id: str | None, *, status: int | None = None,
+    extensions: dict[str, Any] | None = None,
+) -> Answer:  # fmt: skip
+    payload: dict[str, Any] = {"errors": [public(error, request_id) for error in errors]}
+    if extensions:
+        payload["extensions"] = extensions
+    return Answer(payload, executed=False, status=status)
 
 
 def broken(error: BaseException, request_id: str | None) -> Answer:

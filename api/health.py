@@ -12,6 +12,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from api import metrics
+from api.admission import Turns
 from api.drain import Drain
 from api.hub import Hub
 from db.migrations import FOLDER
@@ -30,13 +31,15 @@ async def alive(_request: Request) -> Response:
 class Measurements:
     """What Prometheus reads; pool and hub are asked when it is read."""
 
-    def __init__(self, database: Database, hub: Hub) -> None:
+    def __init__(self, database: Database, hub: Hub, admission: Turns) -> None:
+        self._admission = admission
         self._connections = database.connections
         self._hub = hub
 
     async def measured(self, _request: Request) -> Response:
         metrics.pool_connections.labels("in_use").set(self._connections.taken)
         metrics.pool_connections.labels("idle").set(self._connections.idle)
+        metrics.waiting.set(self._admission.waiting)
         depths = self._hub.depths
         metrics.hub_waiting.set(sum(depths))
         metrics.hub_deepest.set(max(depths, default=0))

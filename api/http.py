@@ -11,9 +11,10 @@ from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from api import logs, negotiation
-from api.auth import Authenticator, Caller, credentials_of
+from api.auth import Authenticator, Caller, Credentials, credentials_of
 from api.errors import Rejected
-from api.graphql import READING, SINGLE, Answer, GraphQL, Request, broken
+from api.gate import READING, SINGLE, Request
+from api.graphql import Answer, GraphQL, broken
 from api.requests import bad_request, parse_json, request_of, request_of_params
 from api.responses import plain_error, reject, respond
 from api.sse import EventStream
@@ -21,6 +22,7 @@ from api.sse import EventStream
 BODY_SECONDS = 30.0
 GONE_SECONDS = 0.05
 """Most answers are there sooner; from then on it is worth a task to notice that nobody waits for this one."""
+NOBODY = Credentials()
 
 log = logs.log("api.http")
 
@@ -35,6 +37,7 @@ class HttpEndpoint:
     def __init__(
         self, graphql: GraphQL, authenticator: Authenticator, events: EventStream, ide: Callable[[], Response] | None
     ) -> None:
+        """Without the IDE, as in production, a plain link or image cannot ask anything: GET needs credentials."""
         self._graphql = graphql
         self._authenticator = authenticator
         self._events = events
@@ -54,15 +57,18 @@ class HttpEndpoint:
             dict(parse_qsl(scope["query_string"].decode("latin-1"), keep_blank_values=True)) if method == "GET" else {}
         )
         accept = headers.get("accept")
-        if self._ide and method == "GET" and "query" not in params and negotiation.wants_html(accept):
+        if self._ide and method == "GET" and negotiation.wants_html(accept) and not _asks(params):
             return self._ide()
         media = negotiation.accepted(accept)
         if media is None:
             return plain_error(406, "BAD_REQUEST", "Accept JSON or an event stream", request_id)
         streaming = media == negotiation.EVENTS
         try:
+            credentials = credentials_of(headers)
+            if method == "GET" and self._ide is None and credentials == NOBODY:
+                raise bad_request("Without credentials, send a POST")
             caller = await self._authenticator.caller(
-                credentials_of(headers), request_id=request_id, client_ip=scope["state"]["client_ip"]
+                credentials, request_id=request_id, client_ip=scope["state"]["client_ip"]
             )
             actor = caller.actor
             logs.bind(organization=actor.organization_id, principal=actor.principal)
@@ -81,7 +87,7 @@ class HttpEndpoint:
             return respond(broken(error, request_id), negotiation.JSON if streaming else media)
 
     async def _answer(self, request: Request, caller: Caller, method: str, receive: Receive) -> Answer | None:
-        operation = self._graphql.prepare(request, caller.actor, READING if method == "GET" else SINGLE)
+        operation = await self._graphql.prepare(request, caller.actor, READING if method == "GET" else SINGLE)
         logs.bind(operation=operation.name, kind=operation.kind.value)
         return await _unless_gone(receive, self._graphql.run(operation, request, caller.actor))
 
@@ -146,3 +152,8 @@ async def _unless_gone(receive: Receive, work: Awaitable[Answer]) -> Answer | No
 async def _disconnected(receive: Receive) -> None:
     while (await receive())["type"] != "http.disconnect":
         pass
+
+
+def _asks(params: Mapping[str, str]) -> bool:
+    """The query string holds a request; else it is a browser that was pointed here."""
+    return any(name in params for name in ("query", "documentId", "extensions"))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -21,7 +22,10 @@ from graphql.language import Node
 from graphql.language.ast import QUERY_DOCUMENT_KEYS
 
 from api.errors import Rejected
+from api.introspection import check_introspection
 
+MOST_REPEATS = 20
+"""The same field, fragment or `... on` side by side: validation compares each with each."""
 MOST_NESTING = 32
 """Levels of lists and objects in the variables; the deepest input of the schema has fewer than ten."""
 MOST_NESTED = 20_000
@@ -42,8 +46,9 @@ class Limits:
     timeout: float = 10.0
 
 
-def too_complex(what: str, asked: int, limit: int) -> Rejected:
-    return Rejected.because("OPERATION_TOO_COMPLEX", f"{what}: {asked}, at most {limit}", limit=limit, requested=asked)
+def too_complex(what: str, asked: int, limit: int, **details: Any) -> Rejected:
+    said = f"{what}: {asked}, at most {limit}"
+    return Rejected.because("OPERATION_TOO_COMPLEX", said, limit=limit, requested=asked, **details)
 
 
 def check_document(document: DocumentNode, limits: Limits) -> None:
@@ -54,6 +59,8 @@ def check_document(document: DocumentNode, limits: Limits) -> None:
         node = stack.pop()
         if isinstance(node, FieldNode) and node.alias:
             aliases += 1
+        if isinstance(node, SelectionSetNode):
+            _check_repeats(node)
         if isinstance(node, StringValueNode) and "\x00" in node.value:
             raise Rejected.because("BAD_USER_INPUT", "Text cannot hold the character NUL")
         if (directives := len(getattr(node, "directives", None) or ())) > limits.directives:
@@ -73,6 +80,23 @@ def check_document(document: DocumentNode, limits: Limits) -> None:
             _check_operation(operation, fragments, limits)
 
 
+def _check_repeats(selections: SelectionSetNode) -> None:
+    if len(selections.selections) > MOST_REPEATS:
+        _, most = Counter(map(_meant, selections.selections)).most_common(1)[0]
+        if most > MOST_REPEATS:
+            raise too_complex("Repetitions in one place", most, MOST_REPEATS)
+
+
+def _meant(node: Node) -> tuple[str, str | None]:
+    """What a selection adds to the answer, by name."""
+    if isinstance(node, FieldNode):
+        return "field", (node.alias or node.name).value
+    if isinstance(node, FragmentSpreadNode):
+        return "fragment", node.name.value
+    condition = getattr(node, "type_condition", None)
+    return "inline", None if condition is None else condition.name.value
+
+
 def _check_operation(
     operation: OperationDefinitionNode, fragments: Mapping[str, FragmentDefinitionNode], limits: Limits
 ) -> None:
@@ -80,6 +104,7 @@ def _check_operation(
     if depth > limits.depth:
         raise too_complex("Depth", depth, limits.depth)
     roots = root_fields(operation, fragments)
+    check_introspection(roots, fragments)
     if operation.operation is OperationType.MUTATION and len(roots) > limits.root_mutations:
         raise too_complex("Mutations in one operation", len(roots), limits.root_mutations)
 

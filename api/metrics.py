@@ -15,6 +15,17 @@ operation_seconds = Histogram(
     "unison_operation_seconds", "Time to answer a GraphQL operation, by kind", ["kind"], buckets=SECONDS
 )
 in_flight = Gauge("unison_operations_in_flight", "GraphQL operations being answered now")
+waiting = Gauge("unison_operations_waiting", "GraphQL operations that wait for their turn")
+turn_seconds = Histogram(
+    "unison_operation_wait_seconds", "Time operations have waited for their turn, if they had to", buckets=SECONDS
+)
+shed = Counter(
+    "unison_operations_shed_total",
+    "Operations sent away because too much was to do, by reason (full: no room in line, late: waited too long)",
+    ["reason"],
+)
+spent = Counter("unison_operation_cost_total", "Price of the operations that were let in")
+rate_limited = Counter("unison_rate_limited_total", "Operations refused because the caller's bucket was empty")
 sockets = Gauge("unison_sockets", "Open WebSocket connections")
 subscriptions = Gauge("unison_subscriptions", "Running subscriptions, over sockets and event streams")
 groups = Gauge("unison_subscription_groups", "Groups of subscriptions that are told the same")

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import hashlib
+import re
 from collections.abc import Mapping
 from typing import Any
 
 import orjson
 
 from api.errors import Rejected
-from api.graphql import Request
+from api.gate import Request
 
 MAX_KEY = 255
+_DOCUMENT_ID = re.compile("sha256:([0-9a-fA-F]{64})")
 
 
 def bad_request(message: str, *, status: int = 400) -> Rejected:
@@ -28,24 +31,41 @@ def request_of(value: Any, *, idempotency_key: str | None = None) -> Request:
     """A request from decoded JSON, or Rejected with the first thing that is wrong with its shape."""
     if not isinstance(value, dict):
         raise bad_request("A request is one JSON object; arrays of requests are not supported")
+    extensions = _object(value, "extensions")
     query = value.get("query")
-    if not isinstance(query, str) or not query:
+    hash = _hash(value.get("documentId"), extensions.get("persistedQuery"))
+    if hash is not None and query in (None, ""):
+        query = ""
+    elif not isinstance(query, str) or not query:
         raise bad_request("`query` must be a non-empty string")
+    elif hash is not None and hashlib.sha256(query.encode("utf-8", "surrogatepass")).hexdigest() != hash:
+        raise bad_request("`query` is not the document of this hash")
     name = value.get("operationName")
     if name is not None and not isinstance(name, str):
         raise bad_request("`operationName` must be a string or null")
     return Request(
-        query, name or None, _object(value, "variables"), _object(value, "extensions"), _key(idempotency_key)
+        query, name or None, _object(value, "variables"), extensions, _key(idempotency_key), document_hash=hash
     )
 
 
 def request_of_params(params: Mapping[str, str]) -> Request:
     """A request from a query string, where variables and extensions are JSON in a string."""
-    value: dict[str, Any] = {name: params[name] for name in ("query", "operationName") if name in params}
+    value: dict[str, Any] = {name: params[name] for name in ("query", "operationName", "documentId") if name in params}
     for name in ("variables", "extensions"):
         if params.get(name):
             value[name] = parse_json(params[name])
     return request_of(value)
+
+
+def _hash(document_id: Any, persisted: Any) -> str | None:
+    """The hash of the document, from `documentId` or as Apollo's clients send it; None where there is none."""
+    if document_id is None and isinstance(persisted, dict):
+        document_id = f"sha256:{persisted.get('sha256Hash')}"
+    if document_id is None:
+        return None
+    if not isinstance(document_id, str) or not (found := _DOCUMENT_ID.fullmatch(document_id)):
+        raise bad_request("`documentId` must be `sha256:` and 64 hexadecimal digits")
+    return found[1].lower()
 
 
 def _object(value: dict[str, Any], name: str) -> dict[str, Any]:

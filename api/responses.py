@@ -32,7 +32,8 @@ def dumps(value: Any) -> bytes:
 
 
 def reject(rejected: Rejected, media: str, request_id: str | None, **headers: str) -> Response:
-    return respond(refused(rejected.errors, request_id, status=rejected.status), media, headers=headers)
+    answer = refused(rejected.errors, request_id, status=rejected.status, extensions=rejected.extensions)
+    return respond(answer, media, headers=headers)
 
 
 def plain_error(status: int, code: str, message: str, request_id: str | None, **headers: str) -> Response:

@@ -14,7 +14,8 @@ from api import logs
 from api.auth import Caller
 from api.drain import Drain
 from api.errors import Rejected
-from api.graphql import EVERYTHING, STREAMED_BY_GET, Answer, Request, broken, refused
+from api.gate import EVERYTHING, STREAMED_BY_GET, Request
+from api.graphql import Answer, broken, refused
 from api.responses import dumps
 from api.streams import Streams
 from api.told import Batch, event
@@ -41,7 +42,7 @@ class EventStream:
     ) -> AsyncGenerator[bytes, None]:
         request_id = caller.actor.request_id
         try:
-            operation = self._streams.graphql.prepare(request, caller.actor, allowed)
+            operation = await self._streams.graphql.prepare(request, caller.actor, allowed)
             logs.bind(operation=operation.name, kind=operation.kind.value)
             async with aclosing(self._streams.stream(operation, request, caller, outlet)) as answers:
                 async for answer in answers:
@@ -49,7 +50,7 @@ class EventStream:
                     if not answer.executed:
                         break
         except Rejected as rejected:
-            yield _next(refused(rejected.errors, request_id))
+            yield _next(refused(rejected.errors, request_id, extensions=rejected.extensions))
         except Exception as error:
             yield _next(broken(error, request_id))
         yield COMPLETE

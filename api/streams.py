@@ -16,7 +16,8 @@ from graphql.execution.executor_throwing_on_incremental import ExecutorThrowingO
 from api import metrics
 from api.documents import Operation
 from api.errors import Rejected, coded
-from api.graphql import Answer, Caller, GraphQL, Request, broken, is_awaitable, refused
+from api.gate import Request
+from api.graphql import Answer, Caller, GraphQL, broken, is_awaitable, refused
 from api.groups import Group, Groups, Seat
 from api.hub import Hub
 from api.responses import dumps

@@ -14,7 +14,8 @@ from api.auth import Authenticator, Caller, Credentials, bearer, credentials_of
 from api.drain import Drain
 from api.errors import Rejected
 from api.frames import EXTENSION, FramesProtocol
-from api.graphql import Answer, Request, broken, refused
+from api.gate import Request
+from api.graphql import Answer, broken, refused
 from api.requests import parse_json, request_of
 from api.responses import dumps
 from api.streams import Streams
@@ -229,7 +230,7 @@ class Socket:
     async def _answers(self, id: str, request: Request, caller: Caller) -> bool:
         """Send every answer; False where the operation ended in an error message, which ends it by itself."""
         try:
-            operation = self._to.graphql.prepare(request, caller.actor)
+            operation = await self._to.graphql.prepare(request, caller.actor)
             outlet = None if self._frames is None else Outlet(self._frames, self._running, id)
             async with aclosing(self._to.streams.stream(operation, request, caller, outlet)) as answers:
                 async for answer in answers:

@@ -79,6 +79,8 @@ class Actor:
     session_id: str | None = None
     expires_at: datetime | None = None
     client_ip: str | None = None
+    documents_required: bool = False
+    """May send trusted documents only."""
 
     @property
     def signed_in(self) -> bool:

@@ -12,6 +12,7 @@ from strawberry.types import get_object_definition
 from db.refusal import COMMON
 from modules import MODULES
 from schema.context import Info
+from schema.cost import ListSize
 from schema.errors import error_type
 from schema.faults import bad_input, forbidden
 from schema.fields import AUTHENTICATED, RootField, query
@@ -89,7 +90,9 @@ async def node(info: Info, id: Annotated[strawberry.ID, strawberry.argument(desc
 
 
 @query(
-    AUTHENTICATED, description="Objects by their ids, in their order; null for each that does not exist for the caller"
+    AUTHENTICATED,
+    description="Objects by their ids, in their order; null for each that does not exist for the caller",
+    priced=[ListSize(assumed_size=MOST_NODES, slicing_arguments=["ids"])],
 )
 async def nodes(
     info: Info, ids: Annotated[list[strawberry.ID], strawberry.argument(description="At most 100 ids")]

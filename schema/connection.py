@@ -9,6 +9,7 @@ from sqlalchemy import ColumnElement
 from strawberry import UNSET
 
 from db.paging import Key, Position, beyond, ordering
+from schema.cost import Cost, ListSize
 from schema.faults import bad_input
 from schema.listing import Listing, cursor, position
 
@@ -16,9 +17,11 @@ T = TypeVar("T")
 DEFAULT_SIZE = 50
 MOST = 200
 COUNT_STOPS_AT = 10_000
+PAGED = ListSize(assumed_size=DEFAULT_SIZE, slicing_arguments=["first", "last"], sized_fields=["nodes", "edges"])
+"""On every field that answers a connection."""
 
 
-@strawberry.type(description="Where a page lies in its list")
+@strawberry.type(description="Where a page lies in its list", directives=[Cost(weight=0)])
 class PageInfo:
     has_next_page: bool = strawberry.field(description="There are rows after this page")
     has_previous_page: bool = strawberry.field(description="There are rows before this page")
@@ -26,13 +29,13 @@ class PageInfo:
     end_cursor: str | None = strawberry.field(description="Cursor of the last row of the page; pass it as `after`")
 
 
-@strawberry.type(description="How many rows a whole list has; counting stops at 10,000")
+@strawberry.type(description="How many rows a whole list has; counting stops at 10,000", directives=[Cost(weight=0)])
 class Count:
     value: int = strawberry.field(description="Number of rows, at most 10,000")
     exact: bool = strawberry.field(description="False where there are more than the value says")
 
 
-@strawberry.type(description="A row of a page with its place in the list")
+@strawberry.type(description="A row of a page with its place in the list", directives=[Cost(weight=0)])
 class Edge(Generic[T]):
     cursor: str = strawberry.field(description="Place of the row in this list under this filter and order")
     node: T = strawberry.field(description="The row")
@@ -53,7 +56,10 @@ class Connection(Generic[T]):
     def nodes(self) -> list[T]:
         return self._rows
 
-    @strawberry.field(description="Number of rows of the whole list; costs a count, so ask only when it is shown")
+    @strawberry.field(
+        description="Number of rows of the whole list; costs a count, so ask only when it is shown",
+        directives=[Cost(weight=20)],
+    )
     async def total_count(self) -> Count:
         found = await self._count()
         return Count(value=min(found, COUNT_STOPS_AT), exact=found <= COUNT_STOPS_AT)

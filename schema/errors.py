@@ -6,9 +6,13 @@ from typing import Any
 import strawberry
 
 from db.refusal import COMMON, Refused
+from schema.cost import Cost
 
 
-@strawberry.interface(description="Why a mutation changed nothing; concrete types add what is needed to act on it")
+@strawberry.interface(
+    description="Why a mutation changed nothing; concrete types add what is needed to act on it",
+    directives=[Cost(weight=0)],
+)
 class UserError:
     code: str = strawberry.field(description="A stable name for programs")
     message: str = strawberry.field(description="A sentence for people")

@@ -2,7 +2,7 @@
 
 import inspect
 import typing
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal, Optional, TypeVar
 
@@ -14,7 +14,8 @@ from strawberry.types.arguments import StrawberryArgument
 from strawberry.types.field import StrawberryField
 
 from db.actor import Access
-from schema.connection import Connection, Page
+from schema.connection import PAGED, Connection, Page
+from schema.cost import costs
 from schema.ids import key
 from schema.listing import Listing
 from schema.loaders import count_of, first_where, page_of
@@ -61,7 +62,8 @@ class _Root(StrawberryField):
 
 def _root(
     kind: Literal["query", "mutation", "subscription"], run: F, annotation: Any, arguments: list[StrawberryArgument],
-    permission: str | None, description: str, deprecated: str | None = None, **metadata: Any,
+    permission: str | None, description: str, deprecated: str | None = None, priced: Sequence[object] = (),
+    **metadata: Any,
 ) -> RootField:  # fmt: skip
     if permission is None:
         raise TypeError("a root field names its permission, or AUTHENTICATED or PUBLIC")
@@ -71,7 +73,7 @@ def _root(
         type_annotation=StrawberryAnnotation(annotation),
         description=description,
         metadata={"permission": permission, **metadata},
-        directives=requires(permission),
+        directives=[*requires(permission), *priced],
         deprecation_reason=deprecated,
         is_subscription=kind == "subscription",
     )
@@ -150,16 +152,27 @@ def listing(node: type[N], of: Listing, *, description: str, deprecated: str | N
         return page.connection(rows, positions, count)
 
     annotation = Connection[node]  # type: ignore[valid-type]
-    return _root("query", run, annotation, page_arguments(of), _asked(declared), description, deprecated, listing=of)
+    arguments = page_arguments(of)
+    return _root("query", run, annotation, arguments, _asked(declared), description, deprecated, [PAGED], listing=of)
 
 
-def query(permission: str, *, description: str, deprecated: str | None = None) -> Callable[[F], RootField]:
-    """A query with a function of its own: `async def name(info, …)`; argument descriptions by Annotated."""
+def query(
+    permission: str, *, description: str, deprecated: str | None = None, priced: Sequence[object] = ()
+) -> Callable[[F], RootField]:
+    """A query with a function of its own: `async def name(info, …)`; argument descriptions by Annotated. `priced` holds
+    the directives Cost and ListSize where it weighs more than what it answers."""
 
     def declare(function: F) -> RootField:
         hints = typing.get_type_hints(function, include_extras=True)
         return _root(
-            "query", function, hints.pop("return"), _arguments(function, hints), permission, description, deprecated
+            "query",
+            function,
+            hints.pop("return"),
+            _arguments(function, hints),
+            permission,
+            description,
+            deprecated,
+            priced,
         )
 
     return declare
@@ -179,11 +192,12 @@ def _arguments(function: F, hints: dict[str, Any]) -> list[StrawberryArgument]:
 
 def mutation(
     permission: str, payload: type, *, description: str, posts_fact: bool = False, access: Access = "write",
-    before: F | None = None, deprecated: str | None = None,
+    before: F | None = None, deprecated: str | None = None, cost: int | None = None,
 ) -> Callable[[F], RootField]:  # fmt: skip
     """A mutation: a function of any of (tx, input, now, info) that returns the changed row, a dict of the payload's
     fields, or a refusal to be committed. It is one transaction; a raised refusal rolls it back. `before(info, input)` does
-    what takes its time outside PostgreSQL, before the transaction begins; the function takes its answer as `prepared`."""
+    what takes its time outside PostgreSQL, before the transaction begins; the function takes its answer as `prepared`.
+    `cost` is its weight where it does more than the usual change of a few rows."""
 
     def declare(function: F) -> RootField:
         hints = typing.get_type_hints(function)
@@ -193,7 +207,7 @@ def mutation(
         run = Mutation(function, payload, permission or None, access, before)
         arguments = [argument("input", input_type, "What to do")] if input_type else []
         return _root(
-            "mutation", run, payload | None, arguments, permission, description, deprecated, posts_fact=posts_fact
+            "mutation", run, payload | None, arguments, permission, description, deprecated, costs(cost), posts_fact=posts_fact
         )  # fmt: skip
 
     return declare

@@ -16,7 +16,7 @@ from strawberry.types.field import StrawberryField
 from strawberry.types.lazy_type import LazyType
 
 from db.base import LedgerTable, PersonalTable
-from schema.connection import Connection, Page
+from schema.connection import PAGED, Connection, Page
 from schema.ids import encode
 from schema.listing import Listing
 from schema.permissions import requires
@@ -200,6 +200,7 @@ def to_many(
     """The objects whose foreign key points here, as a connection."""
     field = _declared_field(ToMany(key, listing), description, permission, deprecated)
     field.arguments = page_arguments(listing)
+    field.directives = [*field.directives, PAGED]
     return field
 
 

@@ -11,6 +11,8 @@ from graphql import GraphQLError
 from strawberry.scalars import JSON
 from strawberry.types.scalar import ScalarDefinition
 
+from schema.cost import Cost
+
 BigInt = NewType("BigInt", int)
 
 _INSTANT = re.compile(r"\d{4}-\d\d-\d\d[Tt]\d\d:\d\d(:\d\d(\.\d{1,9})?)?([Zz]|[+-]\d\d:?\d\d)", re.ASCII)
@@ -100,7 +102,7 @@ SCALARS: dict[object, ScalarDefinition] = {
 }  # fmt: skip
 
 
-@strawberry.type(description="How much of something, in its unit of measure")
+@strawberry.type(description="How much of something, in its unit of measure", directives=[Cost(weight=0)])
 class Quantity:
     value: Decimal = strawberry.field(description="The amount, at most 6 decimal places")
     unit: str = strawberry.field(description="Unit of measure, for example pcs, kg, m")

@@ -65,6 +65,7 @@ async def load_app_actor(db: Database, api_key: str, *, now: datetime | None = N
         readable=plants,
         writable=plants,
         deletable=plants,
+        documents_required=found["documents"] == rules.DocumentPolicy.REQUIRED,
         expires_at=None if expires is None else datetime.fromisoformat(expires),
     )
 

@@ -17,6 +17,15 @@ public_enum(
     },
 )
 public_enum(
+    rules.DocumentPolicy,
+    name="DocumentPolicy",
+    description="Which GraphQL documents an app may send",
+    values={
+        "OPTIONAL": "Any, trusted ones by their id or not",
+        "REQUIRED": "Trusted documents only, by their id",
+    },
+)
+public_enum(
     rules.GrantLevel,
     name="GrantLevel",
     description="How far a grant reaches",

@@ -57,6 +57,11 @@ class PlantType(StrEnum):
     ASSEMBLY = "assembly"
 
 
+class DocumentPolicy(StrEnum):
+    OPTIONAL = "optional"
+    REQUIRED = "required"
+
+
 class GrantLevel(StrEnum):
     ORGANIZATION = "organization"
     PLANT = "plant"

@@ -104,6 +104,7 @@ class App(TenantTable):
     code: Mapped[str]
     name: Mapped[str]
     description: Mapped[str | None]
+    document_policy: Mapped[rules.DocumentPolicy] = enum(rules.DocumentPolicy)
     archived_at: Mapped[datetime | None]
 
 

@@ -139,6 +139,7 @@ class App(Node):
     code: str = column(description="Code, unique in the organization")
     name: str = column(description="Name of the app")
     description: str | None = column(description="What it does, and who runs it")
+    document_policy: rules.DocumentPolicy = column(description="Which GraphQL documents it may send")
     keys: Connection["AppKey"] = to_many(tables.AppKey.app_id, lists.APP_KEYS, description="Its keys, oldest first")
     archived_at: datetime | None = column(description="When it was archived and its keys stopped working")
     version: int = column(description="Counts changes; pass it as `expectedVersion`")

@@ -2,6 +2,7 @@
 
 from .audit.graph import audit_entries, record_as_of
 from .changes.graph import changes
+from .documents.graph import trusted_documents, trusted_documents_register
 from .files.graph import file, file_delete, file_events, files, upload_complete, upload_create
 from .notifications.graph import (
     notification,
@@ -38,7 +39,8 @@ __all__ = [
     "job_events", "job_retry", "jobs", "notification", "notification_events", "notification_mark_all_read", "notification_mark_read",
     "notification_preference_set", "notification_preferences", "notification_unread_count", "notifications",
     "numbering_scheme_set", "numbering_schemes", "record_as_of", "schedule_runs",
-    "schedules", "setting_reset", "setting_set", "settings", "upload_complete", "upload_create",
+    "schedules", "setting_reset", "setting_set", "settings", "trusted_documents",
+    "trusted_documents_register", "upload_complete", "upload_create",
     "webhook_deliveries", "webhook_delivery", "webhook_delivery_redeliver", "webhook_endpoint", "webhook_endpoint_archive",
     "webhook_endpoint_create", "webhook_endpoint_events", "webhook_endpoint_pause", "webhook_endpoint_replay",
     "webhook_endpoint_resume", "webhook_endpoint_test", "webhook_endpoint_update", "webhook_endpoints",

@@ -15,6 +15,7 @@ from schema.permissions import (
 from schema.registry import Module, NotificationKind, Permission
 
 from . import graph, types
+from .documents.types import TrustedDocument
 from .files import rules as files
 from .files import settings as file_settings
 from .files.types import File
@@ -39,7 +40,7 @@ MODULE = Module(
     name="platform",
     depends_on=["identity"],
     graph=graph,
-    types=[types.AuditEntry, File, Notification],
+    types=[types.AuditEntry, File, Notification, TrustedDocument],
     permissions={
         "audit.read": Permission("See who changed what, with every value before and after"),
         "settings.read": Permission("See settings and numbering schemes", [PLANT_MANAGER]),
@@ -49,6 +50,8 @@ MODULE = Module(
         "jobs.manage": Permission("Run jobs again, or discard them"),
         "files.read": Permission("See and download files", EVERY_ROLE),
         "files.upload": Permission("Upload files", UPLOADERS),
+        "documents.read": Permission("See trusted documents", [INTEGRATION]),
+        "documents.manage": Permission("Register trusted documents", [INTEGRATION]),
         "files.delete": Permission("Delete files", [PLANT_MANAGER, SUPERVISOR]),
         "webhooks.read": Permission("See webhook endpoints and their deliveries", [INTEGRATION]),
         "webhooks.manage": Permission("Decide where webhooks lead, pause, replay and redeliver them"),

@@ -1,6 +1,9 @@
 """What other modules may use of platform."""
 
+from .documents.rules import Checked, checked, problems
+from .documents.service import keep as keep_documents
 from .files.storage import S3, FileStorage
+from .limits.settings import own_limits
 from .notifications.demo import tell_past
 from .notifications.jobs import MAIL
 from .notifications.mail import of_reset
@@ -14,7 +17,31 @@ from .webhooks import rules as webhook_rules
 from .webhooks import sending as webhook_sending
 
 __all__ = [
-    "MAIL", "S3", "DocumentType", "FileStorage", "Holders", "MailDelayed", "MailRefused", "MailServer", "SettingKey", "SettingType",
-    "deliver", "get_setting", "mail_server", "next_number", "notify", "of_reset", "tell_past", "try_mail", "use_mail",
-    "webhook_deliveries", "webhook_rules", "webhook_sending",
+    "MAIL",
+    "S3",
+    "Checked",
+    "DocumentType",
+    "FileStorage",
+    "Holders",
+    "MailDelayed",
+    "MailRefused",
+    "MailServer",
+    "SettingKey",
+    "SettingType",
+    "checked",
+    "deliver",
+    "get_setting",
+    "keep_documents",
+    "mail_server",
+    "next_number",
+    "notify",
+    "of_reset",
+    "own_limits",
+    "problems",
+    "tell_past",
+    "try_mail",
+    "use_mail",
+    "webhook_deliveries",
+    "webhook_rules",
+    "webhook_sending",
 ]  # fmt: skip

@@ -56,8 +56,8 @@ async def test_get_and_operation_names(live: Live) -> None:
     document = "query A { echo } query B($v: String) { b: echo(value: $v) }"
     params = {"query": document, "operationName": "B", "variables": '{"v": "é"}'}
     answer = await live.client.get("/graphql", params=params)
-    assert answer.json() == {"data": {"b": "é"}}
-    assert (await live.post(document, operationName="A")).json() == {"data": {"echo": ""}}
+    assert answer.json()["data"] == {"b": "é"}
+    assert (await live.post(document, operationName="A")).json()["data"] == {"echo": ""}
 
 
 async def test_cors_is_off_unless_set(live: Live, urls: Urls, database: Database) -> None:
@@ -128,8 +128,8 @@ async def test_many_sign_ins_in_one_document_count_each(urls: Urls, database: Da
 
 async def test_the_idempotency_key_reaches_the_operation(live: Live, tenant: Tenant) -> None:
     answer = await live.post("{ key }", headers={"idempotency-key": '"k-1"'})
-    assert answer.json() == {"data": {"key": "k-1"}}
-    assert (await live.post("{ key }")).json() == {"data": {"key": None}}
+    assert answer.json()["data"] == {"key": "k-1"}
+    assert (await live.post("{ key }")).json()["data"] == {"key": None}
 
 
 async def test_suggestions_and_the_page_are_for_development(urls: Urls, database: Database, live: Live) -> None:

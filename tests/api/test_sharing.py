@@ -9,20 +9,21 @@ import pytest
 from graphql.execution.values import get_variable_values
 from websockets.frames import Frame, Opcode
 
-from api.documents import Documents
+from api.documents import Documents, named
 from api.frames import text_frame
 from api.limits import Limits
 from api.sharing import Shared, shared
 from db.actor import EVERYWHERE, Actor, Scope
 from schema.build import build
 
-SCHEMA = build(suggestions=False)._schema
-DOCUMENTS = Documents(SCHEMA, Limits(), suggestions=False)
+BUILT = build(suggestions=False)
+SCHEMA = BUILT._schema
+DOCUMENTS = Documents(BUILT, Limits(), suggestions=False)
 PLAIN = "subscription($after: String) { machineEvents(after: $after) { cursor object { id plant { code } } } }"
 
 
 def of(document: str, **variables: Any) -> Shared | None:
-    operation = DOCUMENTS.operation(document, None)
+    operation = named(DOCUMENTS.read(document), None)
     coerced = get_variable_values(SCHEMA, operation.node.variable_definitions or (), variables)
     assert not isinstance(coerced, list), coerced
     return shared(SCHEMA, operation, variables, coerced)

@@ -10,6 +10,7 @@ from modules.equipment import lists, tables
 from modules.equipment.types import StatusPeriod
 from schema.checks import optional_text, text
 from schema.context import Info
+from schema.cost import Cost
 from schema.faults import bad_input
 from schema.fields import events, listing, lookup, mutation, query
 from schema.ids import key, key_or_none
@@ -68,6 +69,7 @@ async def machine_status_correct(tx: WriteTx, input: MachineStatusCorrectInput, 
 @query(
     "equipment.read",
     description="Seconds per status inside a window, of one machine or of a plant's machines; null when it is unknown",
+    priced=[Cost(weight=50)],
 )
 async def machine_utilization(
     info: Info,

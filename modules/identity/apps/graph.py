@@ -6,7 +6,7 @@ from typing import Any
 import strawberry
 
 from db.session import WriteTx
-from modules.identity import common, lists, tables
+from modules.identity import common, lists, rules, tables
 from modules.identity.types import APPS, App, AppKey
 from schema.fields import listing, lookup, mutation
 from schema.ids import key, key_or_none
@@ -33,6 +33,9 @@ class AppUpdateInput:
     expected_version: int = common.expected()
     name: strawberry.Maybe[str | None] = strawberry.field(description="Name of the app")
     description: strawberry.Maybe[str | None] = strawberry.field(description="What it does, and who runs it")
+    document_policy: strawberry.Maybe[rules.DocumentPolicy | None] = strawberry.field(
+        description="Which GraphQL documents it may send; takes effect within seconds"
+    )
     idempotency_key: str | None = common.idempotency()
 
 

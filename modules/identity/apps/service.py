@@ -20,6 +20,7 @@ MANAGE = "identity.apps"
 FIELDS: dict[str, common.Check] = {
     "name": common.line("name"),
     "description": common.maybe_line("description", 1000),
+    "document_policy": lambda policy: policy,
 }
 
 
@@ -27,7 +28,7 @@ async def create(tx: WriteTx, *, code: str, name: str, description: str | None) 
     access.everywhere(tx, MANAGE)
     app = App(
         code=rules.code(code), name=checks.text(name, "name"), archived_at=None,
-        description=checks.optional_text(description, "description", max=1000),
+        document_policy=rules.DocumentPolicy.OPTIONAL, description=checks.optional_text(description, "description", max=1000),
     )  # fmt: skip
     tx.add(app)
     await tx.flush(unique={"apps_organization_id_code_key": ("code",)})
@@ -37,7 +38,7 @@ async def create(tx: WriteTx, *, code: str, name: str, description: str | None) 
 async def update(tx: WriteTx, app_id: int, *, version: int, input: Any) -> App:
     access.everywhere(tx, MANAGE)
     app = await tx.locked(App, app_id, version=version)
-    common.patch(app, input, FIELDS, ("name",))
+    common.patch(app, input, FIELDS, ("name", "document_policy"))
     return app
 
 

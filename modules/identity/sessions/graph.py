@@ -20,6 +20,9 @@ from schema.payload import Payload, payload, result
 
 from . import resets, service
 
+HASHING = 100
+"""Weight of what hashes a password: tens of milliseconds of a core."""
+
 
 @strawberry.type(description="Who has signed in; open to everyone who holds the session")
 class Account:
@@ -104,7 +107,10 @@ class PasswordResetRequestPayload(Payload):
 
 
 @mutation(
-    PUBLIC, SessionPayload, description="Sign in. Refused as NotSignedIn or, after too many failures, SignInLocked"
+    PUBLIC,
+    SessionPayload,
+    cost=HASHING,
+    description="Sign in. Refused as NotSignedIn or, after too many failures, SignInLocked",
 )
 async def session_create(tx: WriteTx, input: SessionCreateInput, now: datetime, info: Info) -> dict[str, Any] | Refused:
     opened = await service.sign_in(
@@ -133,7 +139,9 @@ async def session_revoke(tx: WriteTx, input: SessionRevokeInput, now: datetime) 
     return {"ended": True}
 
 
-@mutation(AUTHENTICATED, PasswordPayload, description="Change one's own password; every other session ends")
+@mutation(
+    AUTHENTICATED, PasswordPayload, cost=HASHING, description="Change one's own password; every other session ends"
+)
 async def password_change(tx: WriteTx, input: PasswordChangeInput, now: datetime) -> dict[str, Any] | Refused:
     refused = await resets.change(tx, current=input.current_password, new=input.new_password, now=now)
     return refused or {"changed": True}
@@ -145,7 +153,9 @@ async def password_reset_request(tx: WriteTx, input: PasswordResetRequestInput, 
     return {"accepted": True}
 
 
-@mutation(PUBLIC, PasswordPayload, description="Set a new password by a token; every session of the user ends")
+@mutation(
+    PUBLIC, PasswordPayload, cost=HASHING, description="Set a new password by a token; every session of the user ends"
+)
 async def password_reset(tx: WriteTx, input: PasswordResetInput, now: datetime) -> dict[str, Any] | Refused:
     refused = await resets.use(tx, token=input.token, new=input.new_password, now=now)
     return refused or {"changed": True}

@@ -9,6 +9,7 @@ from strawberry.scalars import JSON
 from modules.platform import lists
 from modules.platform.types import AUDIT, AuditEntry
 from schema.context import Info
+from schema.cost import Cost
 from schema.faults import bad_input
 from schema.fields import listing, query
 from schema.ids import decode
@@ -27,7 +28,11 @@ class RecordAsOf:
     )
 
 
-@query(AUDIT, description="A record as it was at an instant; its values are null where it did not exist for the caller")
+@query(
+    AUDIT,
+    description="A record as it was at an instant; its values are null where it did not exist for the caller",
+    priced=[Cost(weight=20)],
+)
 async def record_as_of(
     info: Info,
     id: Annotated[strawberry.ID, strawberry.argument(description="Id of the record")],

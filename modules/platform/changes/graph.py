@@ -7,6 +7,7 @@ import strawberry
 
 from schema.context import Event as LogEvent
 from schema.context import Info
+from schema.cost import ListSize
 from schema.faults import bad_input
 from schema.feed import Cursor
 from schema.fields import AUTHENTICATED, query
@@ -49,6 +50,7 @@ class ChangePage:
     AUTHENTICATED,
     description="What happened in the organization after a cursor, of topics and in plants and departments the caller "
     "may read; the same positions as in the subscriptions",
+    priced=[ListSize(assumed_size=DEFAULT_SIZE, slicing_arguments=["first"], sized_fields=["events"])],
 )
 async def changes(
     info: Info,

@@ -9,6 +9,7 @@ from db.session import WriteTx
 from modules.production import lists, tables
 from modules.production.types import OperationLabor, WorkOrder, WorkOrderOperation, WorkOrderStatusCount
 from schema.context import Info
+from schema.cost import Cost
 from schema.fields import events, listing, lookup, mutation, query
 from schema.ids import key, key_or_none
 
@@ -48,7 +49,7 @@ operation_labor_events = events(OperationLabor, lists.LABOR, description="People
 COUNTS_TTL = timedelta(minutes=3)
 
 
-@query(READ, description="How many work orders the caller sees in each state")
+@query(READ, description="How many work orders the caller sees in each state", priced=[Cost(weight=50)])
 async def work_order_status_counts(
     info: Info,
     plant_id: Annotated[

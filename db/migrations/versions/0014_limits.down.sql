@@ -1,0 +1,1 @@
+drop table app.cost_buckets;

@@ -1,0 +1,1 @@
+"""Trusted documents: GraphQL documents known by the hash of their text."""

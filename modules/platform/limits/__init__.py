@@ -1,0 +1,1 @@
+"""What an organization lets its callers spend."""
