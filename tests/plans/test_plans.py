@@ -1,0 +1,150 @@
+"""What is planned and what is left, how many statements that takes, and which indexes they use."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Iterator
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from graphql import parse
+
+from db.actor import Actor, Scope
+from db.session import CONTEXT, Database, settings_of
+from schema.context import Context
+from schema.plans.execute import Prepared
+from tests.isolation.conftest import Factory
+from tests.plans.asking import Asking
+from tests.support import House, NoHub, NoTokens
+
+ORDERS = """query Orders($first: Int, $number: String) {
+  workOrders(first: $first, where: {number: {startsWith: $number}}) {
+    pageInfo { hasNextPage endCursor }
+    nodes { id number status progress plant { code } project { number }
+      operations(first: 4) { totalCount { value } nodes { sequence name machine { code } } } }
+  }
+}"""
+
+
+@pytest.fixture
+async def acme(factory: Factory) -> Actor:
+    return await factory.actor("acme")
+
+
+@pytest.fixture
+async def logged(factory: Factory) -> AsyncIterator[tuple[House, list[str]]]:
+    """The factory over a single connection, and every statement it is sent."""
+    database = factory.house.database
+    single = Database(database.engine, pool_size=1, pool_timeout=5)
+    seen: list[str] = []
+    held = await single.connections.take()
+    held.driver.add_query_logger(lambda record: seen.append(record.query))
+    single.connections.give(held)
+    yield House(factory.house.schema, single), seen
+    await held.connection.close()
+
+
+def prepared(house: House, document: str) -> Prepared:
+    parsed = parse(document)
+    return Prepared(house.schema, parsed, parsed.definitions[0])  # type: ignore[arg-type]
+
+
+async def planned(house: House, actor: Actor, document: str, variables: dict[str, Any] | None = None) -> Any:
+    context = Context(actor, house.database, NoHub(), NoTokens())
+    try:
+        return await prepared(house, document).run(variables or {}, context)
+    finally:
+        await context.close()
+
+
+async def test_an_operation_is_one_statement(logged: tuple[House, list[str]], acme: Actor):
+    house, seen = logged
+    answered = await planned(house, acme, ORDERS, {"first": 3, "number": "WO-"})
+    await asyncio.sleep(0.01)  # the driver tells of a statement a little later
+    assert answered.rest is None
+    assert len(seen) == 1
+    assert seen[0].startswith(CONTEXT)
+
+
+async def test_what_is_left_is_read_in_the_same_transaction(logged: tuple[House, list[str]], acme: Actor):
+    house, seen = logged
+    answered = await planned(house, acme, "{ me { __typename } plants(first: 1) { nodes { id } } }")
+    await asyncio.sleep(0.01)
+    assert set(answered.left) == {"me"}
+    assert list(answered.data) == ["me", "plants"]
+    assert [query.split()[0] for query in seen] == ["begin", "with", "commit"]
+    assert "repeatable read read only" in seen[0]
+
+
+@pytest.mark.parametrize(
+    ("document", "why"),
+    [
+        ("{ me { __typename } }", "function of its own"),
+        ("{ files(first: 1) { nodes { download { url } } } }", "function of the context"),
+        ("{ plants(first: 1) { " + "n" * 64 + ": nodes { id } } }", "longer than names"),
+        ("{ plants(first: 1) { nodes { id @skip(if: true) } } }", "nothing is asked"),
+        ("{ __typename }", "schema's own"),
+    ],
+)
+async def test_what_is_not_declared_is_left(factory: Factory, acme: Actor, document: str, why: str):
+    one = prepared(factory.house, document)
+    context = Context(acme, factory.house.database, NoHub(), NoTokens())
+    assert await one.run({}, context) is None
+    (plan,) = one.plans
+    (reason,) = plan.left.values()
+    assert why in reason
+    assert await factory.house.data(acme, document) is not None
+
+
+async def test_permissions_that_hold_in_different_plants_are_left(factory: Factory, acme: Actor):
+    first, second, *_ = await factory.plants("acme")
+    narrow = replace(
+        acme,
+        permissions={**acme.permissions, "equipment.read": Scope.of_plants([first])},
+        readable=frozenset({first, second}),
+    )
+    document = "{ workOrderOperations(first: 50) { nodes { id plant { code } machine { code } } } }"
+    assert await planned(factory.house, narrow, document) is None
+    answers = await Asking(factory.house).both(narrow, document)
+    assert answers.fast == answers.slow
+    assert await planned(factory.house, acme, document) is not None
+
+
+async def test_the_same_text_for_the_same_shape(factory: Factory, acme: Actor):
+    one = prepared(factory.house, ORDERS)
+    for first, number in ((3, "WO-2026"), (3, "x'; drop table app.work_orders; --"), (4, "WO-")):
+        context = Context(acme, factory.house.database, NoHub(), NoTokens())
+        assert await one.run({"first": first, "number": number}, context) is not None
+    (plan,) = one.plans
+    texts = [statement.text for statement in plan.statements.values()]
+    assert len(texts) == 2, "page sizes are text, values are parameters"
+    assert not any("WO-" in text or "drop" in text for text in texts)
+
+
+def nodes(plan: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    yield plan
+    for inner in plan.get("Plans", ()):
+        yield from nodes(inner)
+
+
+async def test_every_table_is_read_by_an_index_led_by_the_tenant(factory: Factory, acme: Actor):
+    answered = await planned(factory.house, acme, ORDERS, {"first": 3, "number": "WO-"})
+    async with factory.house.database.read(acme) as tx:
+        await tx.fetchrow("select set_config('enable_seqscan', 'off', true)", [])  # the demo's tables are small
+        values = [*settings_of(acme, acme.read_scope("production.read")), "WO-"]
+        (explained,) = await tx.fetchrow(f"explain (format json) {answered.statement}", values)
+    found = json.loads(explained) if isinstance(explained, str) else explained
+    scans = [node for node in nodes(found[0]["Plan"]) if "Relation Name" in node]
+    assert {node["Relation Name"] for node in scans} >= {
+        "work_orders",
+        "work_order_operations",
+        "plants",
+        "projects",
+        "machines",
+    }
+    assert not any(node["Node Type"] == "Seq Scan" for node in scans)
+    conditions = [node["Index Cond"] for node in nodes(found[0]["Plan"]) if "Index Name" in node]
+    assert len(conditions) >= len(scans)
+    assert all(condition.lstrip("(").startswith("organization_id = ") for condition in conditions), conditions
