@@ -105,6 +105,8 @@ class Context:
         self.idempotency_key = idempotency_key
         self.last_event_id = last_event_id
         """The cursor a subscription's transport saw last: it goes on from there, whatever its document says."""
+        self.deadline: float | None = None
+        """When the operation is stopped, by the event loop's clock."""
         self.loaders = Loaders(self)
         self.extensions: dict[str, Any] = {}
         """Goes out as the answer's `extensions`."""
