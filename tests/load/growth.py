@@ -15,6 +15,7 @@ from pathlib import Path
 
 import asyncpg
 
+from tests.load.bench import meter
 from tests.load.bench.client import measure
 from tests.load.bench.house import add_orders, furnished
 from tests.load.bench.queries import QUERIES, floors, requests
@@ -40,11 +41,15 @@ async def main(logs: Path) -> None:
                 for query in ASKED:
                     asking = requests(query, server, grown, seed=1)
                     measure(server.port, asking, connections=1, seconds=SECONDS / 5)
+                    before = meter.cpu(server.pid, house.postmaster)
                     seen = measure(server.port, asking, connections=1, seconds=SECONDS)
+                    used = meter.cpu(server.pid, house.postmaster) - before
+                    database = 1_000 * used.database / max(1, len(seen.latencies))
                     p50, p99 = seen.quantile(0.5), seen.quantile(0.99)
                     times = p50 / first.setdefault(query.name, p50)
                     print(
-                        f"{size:>10,} orders  {query.name} {query.title:<42} p50 {p50:>7.2f} ms  p99 {p99:>7.2f} ms  {times:5.2f}x",
+                        f"{size:>10,} orders  {query.name} {query.title:<42} p50 {p50:>7.2f} ms {times:5.2f}x  p99 {p99:>7.2f} ms"
+                        f"  CPU of PostgreSQL {database:5.2f} ms",
                         flush=True,
                     )
 

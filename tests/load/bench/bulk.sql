@@ -34,10 +34,11 @@ begin
     order by n, o;
 
     insert into app.work_order_operations (organization_id, plant_id, department_id, work_order_id, sequence, name, quantity_planned,
-        unit, status, quantity_good, started_at)
+        unit, status, quantity_good, quantity_available, started_at)
     select w.organization_id, w.plant_id, w.department_id, w.id, s * 10, 'Step ' || s, w.quantity_ordered, w.unit,
            case when s = 1 and w.status = 'in_progress' then 'in_progress' else 'pending' end,
-           case when s = 1 then 2 else 0 end, w.actual_start_at
+           case when s = 1 then 2 else 0 end, case s when 1 then w.quantity_ordered - 2 when 2 then 2 else 0 end,
+           case when s = 1 then w.actual_start_at end
     from app.work_orders w, generate_series(1, steps) s
     where w.organization_id = any (organizations)
       and w.number between 'WO-' || lpad(first::text, 9, '0') and 'WO-' || lpad(last::text, 9, '0')

@@ -130,7 +130,7 @@ async def floors(house: House, servers: list[Server]) -> list[Floor]:
         steps = await house.fetch(
             "select o.id from app.work_order_operations o join app.work_orders w"
             " on (w.organization_id, w.id) = (o.organization_id, o.work_order_id)"
-            " where o.organization_id = $1 and o.sequence = 10 and w.status in ('released', 'in_progress')"
+            " where o.organization_id = $1 and o.sequence = 10 and w.status = 'in_progress'"
             " order by hashint8(o.id) limit 2000",
             org,
         )
