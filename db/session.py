@@ -13,7 +13,6 @@ from typing import Any, TypeVar, cast
 import asyncpg
 from sqlalchemy import Row, select, text
 from sqlalchemy.exc import DBAPIError, IntegrityError
-from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, AsyncSession, create_async_engine
 from sqlalchemy.sql import Executable
 
@@ -269,14 +268,6 @@ def sqlstate(error: DBAPIError) -> str:
     return str(getattr(error.orig, "sqlstate", None) or getattr(error.orig, "pgcode", None) or "")
 
 
-def unavailable(error: BaseException) -> bool:
-    """Did the server go away or give up, so that nothing is said of what was asked: the same may be sent again."""
-    cause = getattr(error, "orig", None) or error
-    lost = isinstance(cause.__cause__ or cause, asyncpg.InterfaceError | OSError | PoolTimeout)
-    state = str(getattr(cause, "sqlstate", None) or getattr(cause, "pgcode", None) or "")
-    return lost or state[:2] in ("08", "40", "53", "55", "57")
-
-
 def constraint_name(error: IntegrityError) -> str | None:
     """The constraint a write broke, as PostgreSQL names it."""
     cause: BaseException | None = error.orig
@@ -287,4 +278,4 @@ def constraint_name(error: IntegrityError) -> str | None:
     return None
 
 
-__all__ = ["Database", "ReadTx", "WriteTx", "constraint_name", "sqlstate", "unavailable"]
+__all__ = ["Database", "ReadTx", "WriteTx", "constraint_name", "sqlstate"]

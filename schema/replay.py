@@ -12,8 +12,8 @@ from typing import Any, Final
 import strawberry
 import structlog
 
+from db.outage import unavailable
 from db.refusal import Refused
-from db.session import unavailable
 from schema.context import Context
 from schema.errors import UserError, as_user_error
 from schema.faults import Fault, forbidden

@@ -17,6 +17,7 @@ from schema.context import Context
 from schema.fields import Offline, mutation
 from schema.ids import encode
 from schema.scalars import show_instant
+from tests.conftest import Urls
 from tests.modules.production.shop import Shop, ago, machine, now
 from tests.schema import widgets
 from tests.support import House, NoHub, NoTokens, Tenant
@@ -313,6 +314,31 @@ async def test_a_bug_in_one_item_leaves_the_others(shop: Shop, house: House, adm
     assert outcomes(answer) == [("REJECTED", ["INTERNAL_SERVER_ERROR"]), ("APPLIED", [])]
     assert "unforeseen" not in answer["items"][0]["errors"][0]["message"]
     assert str(shop.actor.request_id).partition("-")[0] in answer["items"][0]["errors"][0]["message"]
+
+
+async def test_a_database_that_goes_away_says_nothing_of_the_items(
+    shop: Shop, house: House, urls: Urls, admin: asyncpg.Connection
+) -> None:
+    first, held = [await step_of(shop) for _ in range(2)]
+    items = [report(first[1], "a", sequence=1), report(held[1], "b", sequence=2)]
+    waiting = "from pg_stat_activity where $1 = any (pg_blocking_pids(pid))"
+    holder = await asyncpg.connect(urls.admin)
+    try:
+        hold = holder.transaction()
+        await hold.start()
+        await holder.execute("select from app.work_orders where id = $1 for update", held[0])
+        sending = asyncio.create_task(house.ask(shop.actor, APPLY, batch(*items)))
+        async with asyncio.timeout(20):
+            while not await admin.fetch(f"select pid {waiting}", holder.get_server_pid()):
+                await asyncio.sleep(0.01)
+        await admin.execute(f"select pg_terminate_backend(pid) {waiting}", holder.get_server_pid())
+        result = await sending
+        await hold.rollback()
+    finally:
+        await holder.close()
+    assert result.data == {"offlineBatchApply": None}
+    assert result.errors
+    assert outcomes(await apply(house, shop.actor, *items)) == [("DUPLICATE", []), ("APPLIED", [])]
 
 
 @pytest.mark.parametrize(
