@@ -6,7 +6,7 @@ SCALE ?= 1
 WORKERS ?= 2
 SECONDS ?= 60
 
-.PHONY: help setup serve test unit conformance chaos lint types format schema seed reset migrate doctor lock clean
+.PHONY: help setup serve test unit conformance chaos bench growth profile lint types format schema seed reset migrate doctor lock clean
 .DEFAULT_GOAL := help
 
 help: ## show the targets
@@ -35,6 +35,16 @@ conformance: setup ## foreign suites against the live server
 
 chaos: setup ## break everything while writers run, SECONDS=60 long
 	CHAOS_SECONDS=$(SECONDS) $(BIN)/pytest -q -s tests/faults
+
+bench: setup ## against PostGraphile 5 and graphql-yoga, on one database; BENCH_* and SCALE as in tests/load/bench/README.md
+	@$(BIN)/pytest -q tests/load/bench
+	@SCALE=$(SCALE) $(BIN)/python -m tests.load.bench
+
+growth: setup ## latency of three queries at 5,000, 100,000 and 1,000,000 orders
+	@$(BIN)/python -m tests.load.growth
+
+profile: setup ## share of the server's time per layer under PROFILE_QUERY=Q2, by py-spy
+	@$(BIN)/python -m tests.load.profile
 
 lint: setup ## ruff and the layers of ARCHITECTURE.md
 	$(BIN)/ruff check .

@@ -110,8 +110,9 @@ class GraphQL:
             metrics.in_flight.track_inprogress(),
         ):
             try:
+                context.deadline = asyncio.get_running_loop().time() + self.limits.timeout
                 async with (
-                    asyncio.timeout(self.limits.timeout),
+                    asyncio.timeout_at(context.deadline),
                     self._hashing if guesses(operation) else nullcontext(),
                 ):
                     result = await self._result(operation, request, context)

@@ -19,6 +19,8 @@ class Refused(Exception):
 
     code: ClassVar[str]
     retryable: ClassVar[bool] = False
+    conflict: ClassVar[bool] = False
+    """What stands in the way is the state the object is in by now, not what was asked."""
     description: ClassVar[str]
 
     def __init__(self, message: str, *, path: tuple[str | int, ...] = (), **details: Any) -> None:
@@ -45,12 +47,14 @@ def detail(description: str) -> Any:
     return field(metadata={"description": description}, kw_only=True)
 
 
-def refusal(code: str, description: str, *, retryable: bool = False) -> Callable[[type[R]], type[R]]:
+def refusal(
+    code: str, description: str, *, retryable: bool = False, conflict: bool = False
+) -> Callable[[type[R]], type[R]]:
     """Name a refusal: its code for programs, its description for the schema's reader."""
 
     def name(cls: type[R]) -> type[R]:
         made = dataclass(init=False, eq=False, repr=False)(cls)
-        made.code, made.description, made.retryable = code, description, retryable
+        made.code, made.description, made.retryable, made.conflict = code, description, retryable, conflict
         return made
 
     return name
@@ -64,23 +68,25 @@ class NotFound(Refused): ...
 class NotPermitted(Refused): ...
 
 
-@refusal("ALREADY_EXISTS", "Something with this code, number or name exists already in the organization.")
+@refusal(
+    "ALREADY_EXISTS", "Something with this code, number or name exists already in the organization.", conflict=True
+)
 class AlreadyExists(Refused): ...
 
 
-@refusal("VERSION_CONFLICT", "Somebody else changed the object since it was read.", retryable=True)
+@refusal("VERSION_CONFLICT", "Somebody else changed the object since it was read.", retryable=True, conflict=True)
 class VersionConflict(Refused):
     current: int = detail("Version of the object now; read it again before retrying.")
 
 
-@refusal("INVALID_TRANSITION", "The object's state does not allow this step.")
+@refusal("INVALID_TRANSITION", "The object's state does not allow this step.", conflict=True)
 class InvalidTransition(Refused):
     from_: str = detail("State the object is in.")
     to: str = detail("State that was asked for.")
     allowed: list[str] = detail("States that can be reached from where it is.")
 
 
-@refusal("ARCHIVED", "It is archived: it is not used for anything new until it is brought back.")
+@refusal("ARCHIVED", "It is archived: it is not used for anything new until it is brought back.", conflict=True)
 class Archived(Refused): ...
 
 

@@ -11,6 +11,7 @@ from strawberry.types import get_object_definition
 
 from db.refusal import COMMON
 from modules import MODULES
+from schema import offline
 from schema.context import Info
 from schema.cost import ListSize
 from schema.errors import error_type
@@ -37,12 +38,19 @@ def build(modules: Sequence[Module] = MODULES, *, suggestions: bool = True) -> s
         refusals += [error_type(refused) for refused in module.refusals]
     return strawberry.Schema(
         query=_root("Query", "query", "Everything that can be read", modules, {"node": node, "nodes": nodes}),
-        mutation=_root("Mutation", "mutation", "Everything that can be done; each field is one transaction", modules),
+        mutation=_root(
+            "Mutation",
+            "mutation",
+            "Everything that can be done; each field is one transaction",
+            modules,
+            offline.root_fields(modules),
+        ),
         subscription=_root("Subscription", "subscription", "Everything that can be watched", modules),
         types=[
             *(t for module in modules for t in module.types),
             *(error_type(refused) for refused in COMMON),
             *refusals,
+            *offline.TYPES,
         ],
         config=StrawberryConfig(scalar_map=SCALARS, disable_field_suggestions=not suggestions),
         schema_directives=[],

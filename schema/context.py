@@ -114,6 +114,8 @@ class Context:
         """The cursor a subscription's transport saw last: it goes on from there, whatever its document says."""
         self.together = together
         """The subscription is executed for a group: it begins now, and yields what was read together at once."""
+        self.deadline: float | None = None
+        """When the operation is stopped, by the event loop's clock."""
         self.loaders = Loaders(self)
         self.extensions: dict[str, Any] = {}
         """Goes out as the answer's `extensions`."""

@@ -24,7 +24,9 @@ from schema.permissions import AUTHENTICATED, PUBLIC, requires
 from schema.subscribe import MOST_INTERVAL_MS, Event, Subscription
 from schema.write import Mutation
 
-__all__ = ["AUTHENTICATED", "PUBLIC", "RootField", "events", "listing", "lookup", "mutation", "query"]
+__all__ = [
+    "AUTHENTICATED", "PUBLIC", "Offline", "RootField", "events", "listing", "lookup", "mutation", "query", "transactions",
+]  # fmt: skip
 
 N = TypeVar("N", bound=Node)
 F = Callable[..., Any]
@@ -36,6 +38,16 @@ class RootField:
 
     kind: Literal["query", "mutation", "subscription"]
     field: StrawberryField
+
+
+@dataclass(frozen=True)
+class Offline:
+    """How a mutation is replayed for a terminal that was offline: the fields of its input it is told by."""
+
+    about: str
+    """Holds the id of the object the fact is about: it is shown where the fact conflicts with what it is by now."""
+    at: str | None = None
+    """Holds the device's time and may be left out: then it is the item's, not the moment of the replay."""
 
 
 class _Root(StrawberryField):
@@ -191,24 +203,46 @@ def _arguments(function: F, hints: dict[str, Any]) -> list[StrawberryArgument]:
 
 
 def mutation(
-    permission: str, payload: type, *, description: str, posts_fact: bool = False, access: Access = "write",
-    before: F | None = None, deprecated: str | None = None, cost: int | None = None,
+    permission: str, payload: type, *, description: str, posts_fact: bool = False, offline: Offline | None = None,
+    access: Access = "write", before: F | None = None, deprecated: str | None = None, cost: int | None = None,
 ) -> Callable[[F], RootField]:  # fmt: skip
     """A mutation: a function of any of (tx, input, now, info) that returns the changed row, a dict of the payload's
     fields, or a refusal to be committed. It is one transaction; a raised refusal rolls it back. `before(info, input)` does
     what takes its time outside PostgreSQL, before the transaction begins; the function takes its answer as `prepared`.
-    `cost` is its weight where it does more than the usual change of a few rows."""
+    `cost` is its weight where it does more than the usual change of a few rows. With `offline`, `offlineBatchApply` takes
+    it too."""
 
     def declare(function: F) -> RootField:
         hints = typing.get_type_hints(function)
         input_type = hints.get("input")
         if posts_fact and "idempotency_key" not in getattr(input_type, "__annotations__", {}):
             raise TypeError(f"{function.__name__} posts a fact: its input has `idempotency_key: str`")
+        if offline is not None:
+            _check_offline(function, getattr(input_type, "__annotations__", {}), offline, posts_fact and before is None)
         run = Mutation(function, payload, permission or None, access, before)
         arguments = [argument("input", input_type, "What to do")] if input_type else []
         return _root(
-            "mutation", run, payload | None, arguments, permission, description, deprecated, costs(cost), posts_fact=posts_fact
+            "mutation", run, payload | None, arguments, permission, description, deprecated, costs(cost),
+            posts_fact=posts_fact, offline=offline, payload=payload, input=input_type,
         )  # fmt: skip
+
+    return declare
+
+
+def _check_offline(function: F, fields: Mapping[str, Any], offline: Offline, posts: bool) -> None:
+    known = posts and "info" not in inspect.signature(function).parameters
+    if not known or offline.about not in fields or (offline.at is not None and offline.at not in fields):
+        raise TypeError(
+            f"{function.__name__}: what is replayed posts a fact, needs nothing but its input, and names fields of it"
+        )
+
+
+def transactions(permission: str, payload: type, input_type: Any, *, description: str) -> Callable[[F], RootField]:
+    """A mutation of several transactions: a function of (info, input) that begins them itself and answers the payload."""
+
+    def declare(function: F) -> RootField:
+        arguments = [argument("input", input_type, "What to do")]
+        return _root("mutation", function, payload | None, arguments, permission, description)
 
     return declare
 

@@ -6,6 +6,7 @@ import asyncio
 import inspect
 import random
 from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
@@ -15,7 +16,7 @@ from db.actor import Access
 from db.base import LedgerTable
 from db.refusal import Refused
 from db.session import WriteTx, sqlstate
-from schema.context import Info
+from schema.context import Context, Info
 from schema.faults import unstorable
 from schema.idempotency import checked_key, first_answer, keep, request_hash, restored
 from schema.loaders import by_keys
@@ -24,6 +25,14 @@ from schema.payload import Payload, refused_as, result_fields
 
 ATTEMPTS = 3
 SERIALIZATION_FAILURES = {"40001", "40P01"}
+
+
+@dataclass(frozen=True, slots=True)
+class Posted:
+    """What came of a request: its answer, and whether that is the first one, given again."""
+
+    payload: Payload
+    replayed: bool = False
 
 
 class Mutation:
@@ -43,18 +52,29 @@ class Mutation:
             raise TypeError(f"{function.__name__} asks for {unknown}; there is tx, input, now, info")
 
     async def __call__(self, info: Info, input: Any = None) -> Payload:
-        prepared = None
-        if self.before is not None:
-            try:
+        context = info.context
+        try:
+            prepared = None
+            if self.before is not None:
                 prepared = await self.before(info, input)
-            except Refused as refused:
-                return refused_as(self.payload, refused)
-            await info.context.renew()
+                await context.renew()
+            header = context.idempotency_key if hasattr(input, "idempotency_key") else None
+            key = checked_key(getattr(input, "idempotency_key", None), header)
+            posted = await self.post(context, info.field_name, input, key=key, info=info, prepared=prepared)
+        except Refused as refused:
+            return refused_as(self.payload, refused)
+        if posted.replayed:
+            context.extensions["idempotency"] = {"replayed": True}
+        return posted.payload
+
+    async def post(
+        self, context: Context, field: str, input: Any, *, key: str | None, hash: bytes | None = None, **given: Any
+    ) -> Posted:
+        """The effect and its receipt, once per key of this field; Refused where a rule said no."""
+        hash = request_hash(input) if hash is None else hash
         for attempt in range(1, ATTEMPTS + 1):
             try:
-                return await self._once(info, input, prepared)
-            except Refused as refused:
-                return refused_as(self.payload, refused)
+                return await self._once(context, field, input, key, hash, given)
             except DBAPIError as error:
                 if fault := unstorable(error):
                     raise fault from error
@@ -63,24 +83,21 @@ class Mutation:
                 await asyncio.sleep(random.uniform(0.01, 0.05) * 2**attempt)
         raise AssertionError("unreachable")
 
-    async def _once(self, info: Info, input: Any, prepared: Any = None) -> Payload:
-        context = info.context
-        header = context.idempotency_key if hasattr(input, "idempotency_key") else None
-        key = checked_key(getattr(input, "idempotency_key", None), header)
-        field, hash = info.field_name, request_hash(input)
+    async def _once(
+        self, context: Context, field: str, input: Any, key: str | None, hash: bytes, given: dict[str, Any]
+    ) -> Posted:
         async with context.write(self.permission, self.access) as tx:
             if key is not None and (stored := await first_answer(tx, field, key, hash)) is not None:
-                context.extensions["idempotency"] = {"replayed": True}
-                return await self._replayed(tx, stored)
-            given = {"tx": tx, "input": input, "now": datetime.now(UTC), "info": info, "prepared": prepared}
-            outcome = await self.function(**{name: given[name] for name in self._takes})
+                return Posted(await self._replayed(tx, stored), replayed=True)
+            known = {"tx": tx, "input": input, "now": datetime.now(UTC), **given}
+            outcome = await self.function(**{name: known[name] for name in self._takes})
             await tx.flush()
             if isinstance(outcome, Refused):
-                return refused_as(self.payload, outcome)
+                return Posted(refused_as(self.payload, outcome))
             results = self._named(outcome)
             if key is not None:
                 await keep(tx, field, key, hash, results)
-            return self.payload(**{name: await self._shown(tx, name, value) for name, value in results.items()})
+            return Posted(self.payload(**{name: await self._shown(tx, name, value) for name, value in results.items()}))
 
     def _named(self, outcome: Any) -> dict[str, Any]:
         """A lone result stands for the payload's one field."""

@@ -48,6 +48,10 @@ MODULE = Module(
         "numbering.manage": Permission("Change how documents are numbered"),
         "jobs.read": Permission("See work in the background, dead letters and schedules", [PLANT_MANAGER, INTEGRATION]),
         "jobs.manage": Permission("Run jobs again, or discard them"),
+        "offline.read": Permission(
+            "See what terminals sent that had been offline, and how far their clocks are off",
+            [PLANT_MANAGER, SUPERVISOR, INTEGRATION],
+        ),
         "files.read": Permission("See and download files", EVERY_ROLE),
         "files.upload": Permission("Upload files", UPLOADERS),
         "documents.read": Permission("See trusted documents", [INTEGRATION]),

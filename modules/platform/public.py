@@ -10,6 +10,9 @@ from .notifications.mail import of_reset
 from .notifications.service import Holders, notify
 from .notifications.smtp import MailDelayed, MailRefused, MailServer, deliver, mail_server, try_mail, use_mail
 from .numbering.service import next_number
+from .offline.service import begin as begin_batch
+from .offline.service import finish as finish_batch
+from .offline.types import OfflineBatch
 from .rules import DocumentType, SettingKey, SettingType
 from .settings.service import get_setting
 from .webhooks import deliveries as webhook_deliveries
@@ -26,10 +29,13 @@ __all__ = [
     "MailDelayed",
     "MailRefused",
     "MailServer",
+    "OfflineBatch",
     "SettingKey",
     "SettingType",
+    "begin_batch",
     "checked",
     "deliver",
+    "finish_batch",
     "get_setting",
     "keep_documents",
     "mail_server",

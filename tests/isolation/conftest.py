@@ -29,6 +29,10 @@ FILES = """insert into app.files (organization_id, plant_id, key, filename, cont
   from app.organizations"""
 
 
+BATCHES = """insert into app.offline_batches (organization_id, device_id, sent_at, received_at, items)
+  select organization_id, 'terminal', now(), now(), 1 from app.organizations"""
+
+
 @dataclass
 class Factory:
     house: House
@@ -124,6 +128,7 @@ async def factory(server: str) -> AsyncIterator[Factory]:
     await seed(url)
     admin = await asyncpg.connect(url)
     await admin.execute(FILES)  # the demo has none: there would be nothing to download
+    await admin.execute(BATCHES)  # nor was a terminal of the demo ever offline
     database = Database.connect(app_url(url, SECRET), pool_size=10)
     house = House(build(), database)
     house.storage = FileStorage(S3("127.0.0.1:9", "access-key", "secret-key", "files"))  # links are signed without it

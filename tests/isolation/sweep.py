@@ -71,9 +71,9 @@ def arguments(
         value = _value(path, name, field.type, ids, seed + n)
         if value is not None:
             made[name] = value
-    if input_type.is_one_of:
-        first = next(iter(made.items()))
-        return dict([first])
+    declared = getattr(input_type, "extensions", {}).get("strawberry-definition")  # graphql-core is not told of @oneOf
+    if made and declared is not None and declared.is_one_of:
+        return dict([list(made.items())[seed % len(made)]])
     return made
 
 

@@ -3,7 +3,7 @@
 from db.migrations import run_sql
 
 revision = "0014_limits"
-down_revision = "0012_webhooks"
+down_revision = "0013_offline"
 
 
 def upgrade() -> None:

@@ -6,7 +6,7 @@ from db.session import WriteTx
 from modules.equipment import lists, tables
 from modules.equipment.types import Meter, MeterReading
 from schema.checks import optional_text, quantity, text
-from schema.fields import events, listing, lookup, mutation
+from schema.fields import Offline, events, listing, lookup, mutation
 from schema.ids import key
 
 from . import service
@@ -59,6 +59,7 @@ async def meter_unarchive(tx: WriteTx, input: MeterVersionInput) -> tables.Meter
     "equipment.meter.record",
     MeterReadingPayload,
     posts_fact=True,
+    offline=Offline(about="meter_id"),
     description="Record what a meter's dial showed. Its total never runs backwards, over rollovers and replaced meters",
 )
 async def meter_reading_record(tx: WriteTx, input: MeterReadingRecordInput, now: datetime) -> tables.MeterReading:

@@ -28,7 +28,7 @@ class ReadingKind(StrEnum):
     REPLACEMENT = "replacement"
 
 
-@refusal("READING_NOT_MONOTONIC", "The reading does not fit between the readings before and after it.")
+@refusal("READING_NOT_MONOTONIC", "The reading does not fit between the readings before and after it.", conflict=True)
 class ReadingNotMonotonic(Refused):
     at_least: Decimal = detail("Smallest dial value that would be accepted.")
     at_most: Decimal | None = detail("Largest dial value that would be accepted, if there is one.")

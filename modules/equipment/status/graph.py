@@ -12,7 +12,7 @@ from schema.checks import optional_text, text
 from schema.context import Info
 from schema.cost import Cost
 from schema.faults import bad_input
-from schema.fields import events, listing, lookup, mutation, query
+from schema.fields import Offline, events, listing, lookup, mutation, query
 from schema.ids import key, key_or_none
 
 from . import service, utilization
@@ -36,6 +36,7 @@ machine_status_events = events(
     "equipment.status.record",
     StatusPeriodPayload,
     posts_fact=True,
+    offline=Offline(about="machine_id"),
     description="Record what a machine went into, and when. A late fact divides the period that holds its moment",
 )
 async def machine_status_record(tx: WriteTx, input: MachineStatusRecordInput, now: datetime) -> tables.StatusPeriod:

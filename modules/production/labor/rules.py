@@ -34,7 +34,9 @@ NEXT: Mapping[Clock, Mapping[ClockEvent, Clock]] = {
 }
 
 
-@refusal("OUT_OF_SEQUENCE", "The person's clock at this operation does not allow the event at that time.")
+@refusal(
+    "OUT_OF_SEQUENCE", "The person's clock at this operation does not allow the event at that time.", conflict=True
+)
 class OutOfSequence(Refused):
     state: str = detail("State of the person's clock at that time: OFF, RUNNING or PAUSED.")
     allowed: list[str] = detail("Events that state allows.")

@@ -6,7 +6,7 @@ from typing import Any
 from db.session import WriteTx
 from modules.production import lists
 from modules.production.types import ProductionLog
-from schema.fields import events, listing, lookup, mutation
+from schema.fields import Offline, events, listing, lookup, mutation
 
 from . import service
 from .inputs import ProductionLogPayload, ProductionLogRecordInput, ProductionLogReverseInput
@@ -23,6 +23,7 @@ production_log_events = events(
     "production.report",
     ProductionLogPayload,
     posts_fact=True,
+    offline=Offline(about="operation_id", at="occurred_at"),
     description="Report work or pieces. The first starts the order, the last good piece completes it",
 )
 async def production_log_record(tx: WriteTx, input: ProductionLogRecordInput, now: datetime) -> dict[str, Any]:
@@ -33,6 +34,7 @@ async def production_log_record(tx: WriteTx, input: ProductionLogRecordInput, no
     "production.reverse",
     ProductionLogPayload,
     posts_fact=True,
+    offline=Offline(about="id"),
     description="Take a row of the log back, once and in full. An order it had completed is in progress again",
 )
 async def production_log_reverse(tx: WriteTx, input: ProductionLogReverseInput, now: datetime) -> dict[str, Any]:

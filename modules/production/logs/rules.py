@@ -42,7 +42,7 @@ MAX_AHEAD = timedelta(minutes=5)
 MAX_LATE = timedelta(days=7)
 
 
-@refusal("ALREADY_REVERSED", "The log entry was reversed before, or is a reversal itself.")
+@refusal("ALREADY_REVERSED", "The log entry was reversed before, or is a reversal itself.", conflict=True)
 class AlreadyReversed(Refused): ...
 
 

@@ -27,17 +27,19 @@ class OperationStatus(StrEnum):
     CANCELLED = "cancelled"
 
 
-@refusal("INSUFFICIENT_WIP", "Fewer pieces wait at the operation than were reported.")
+@refusal("INSUFFICIENT_WIP", "Fewer pieces wait at the operation than were reported.", conflict=True)
 class InsufficientWip(Refused):
     available: Decimal = detail("Pieces that wait at the operation now.")
 
 
-@refusal("OVER_COMPLETION", "The report goes beyond the ordered quantity and its tolerance.")
+@refusal("OVER_COMPLETION", "The report goes beyond the ordered quantity and its tolerance.", conflict=True)
 class OverCompletion(Refused):
     max_remaining: Decimal = detail("Largest good quantity that would still be accepted.")
 
 
-@refusal("REVERSAL_BLOCKED", "Pieces of the report were worked on further down: reverse those reports first.")
+@refusal(
+    "REVERSAL_BLOCKED", "Pieces of the report were worked on further down: reverse those reports first.", conflict=True
+)
 class ReversalBlocked(Refused):
     sequence: int = detail("Sequence of the operation that would be short of pieces.")
     missing: Decimal = detail("How many pieces it would be short of.")

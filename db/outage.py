@@ -1,0 +1,17 @@
+"""Errors of the server's, not of the request's: nothing is said of what was asked, and the same may be sent again."""
+
+from __future__ import annotations
+
+import asyncpg
+from sqlalchemy.exc import TimeoutError as PoolTimeout
+
+CLASSES = ("08", "40", "53", "55", "57")
+"""Of SQLSTATE: lost connections, rollbacks of transactions, too little of something, locks, an operator's hand."""
+
+
+def unavailable(error: BaseException) -> bool:
+    """Did the server go away, or give up on a transaction."""
+    cause = getattr(error, "orig", None) or error
+    if isinstance(cause.__cause__ or cause, asyncpg.InterfaceError | OSError | PoolTimeout):
+        return True
+    return str(getattr(cause, "sqlstate", None) or getattr(cause, "pgcode", None) or "")[:2] in CLASSES

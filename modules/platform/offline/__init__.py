@@ -1,0 +1,1 @@
+"""Batches of what terminals did while they were offline; `schema/offline.py` applies them."""
