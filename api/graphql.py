@@ -129,6 +129,10 @@ class GraphQL:
     async def _result(self, operation: Operation, request: Request, context: Context) -> ExecutionResult:
         """By plan what is planned, by the loaders what is left."""
         planned = await operation.prepared.run(request.variables, context) if self.plans else None
+        if operation.kind is OperationType.QUERY:
+            metrics.planned.labels("left" if planned is None else "planned" if planned.rest is None else "partly").inc()
+        if self.suggestions and request.extensions.get("plan") is True:
+            context.extensions["plan"] = operation.prepared.explained(planned)
         document = operation.document if planned is None else planned.rest
         if document is None:
             assert planned is not None

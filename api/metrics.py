@@ -14,6 +14,11 @@ operations = Counter(
 operation_seconds = Histogram(
     "unison_operation_seconds", "Time to answer a GraphQL operation, by kind", ["kind"], buckets=SECONDS
 )
+planned = Counter(
+    "unison_queries_planned_total",
+    "Queries by who answered them: one statement (planned), the loaders (left), or both (partly)",
+    ["how"],
+)
 in_flight = Gauge("unison_operations_in_flight", "GraphQL operations being answered now")
 waiting = Gauge("unison_operations_waiting", "GraphQL operations that wait for their turn")
 turn_seconds = Histogram(

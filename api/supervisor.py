@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 import os
 import signal
 import socket
@@ -50,6 +51,7 @@ class Server(uvicorn.Server):
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
         if self.started:
+            _spare_the_collector()
             self._tell_started()
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
@@ -64,6 +66,13 @@ class Server(uvicorn.Server):
         """The first time let everything running finish; the second time do not."""
         self.force_exit = self.should_exit
         self.should_exit = True
+
+
+def _spare_the_collector() -> None:
+    """What was made by now stays; wide lists make many containers that need no collector to go."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(100_000, 50, 1_000)
 
 
 def listener(settings: Settings) -> socket.socket:

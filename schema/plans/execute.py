@@ -131,6 +131,11 @@ class Prepared:
             return None
         return Answered(data, rest=plan.rest, left=plan.left, statement=statement.text)
 
+    def explained(self, answered: Answered | None) -> dict[str, Any]:
+        """For those who write documents: the statement that answered, and what it left to the loaders, with the reason."""
+        left = {key: why for plan in self._plans.values() for key, why in plan.left.items()}
+        return {"statement": None if answered is None else answered.statement, "left": left}
+
     def plan(self, variables: VariableValues) -> Plan:
         key = tuple(variables.coerced.get(name) for name in self._deciding)
         plan = self._plans.get(key)

@@ -1,0 +1,33 @@
+"""What the edge tells of plans: to those who write documents, and to those who watch the server."""
+
+from __future__ import annotations
+
+from api import metrics
+from tests.api.conftest import Live
+from tests.support import Tenant
+
+
+async def ask(live: Live, tenant: Tenant, document: str) -> dict[str, object]:
+    headers = {"authorization": f"Bearer {await live.token(tenant)}"}
+    body = {"query": document, "extensions": {"plan": True}}
+    answer: dict[str, object] = (await live.client.post("/graphql", json=body, headers=headers)).json()
+    return answer
+
+
+async def test_a_document_s_plan_is_told_where_it_is_asked_for(live: Live, tenant: Tenant):
+    answer = await ask(live, tenant, "{ plants(first: 1) { nodes { code } } me { organization { code } } }")
+    plan = answer["extensions"]["plan"]  # type: ignore[index]
+    assert "app.plants" in plan["statement"]
+    assert list(plan["left"]) == ["me"]
+    assert list(answer["data"]) == ["plants", "me"]  # type: ignore[call-overload]
+
+
+async def test_queries_are_counted_by_who_answers_them(live: Live, tenant: Tenant):
+    def counted() -> list[float]:
+        return [metrics.planned.labels(how)._value.get() for how in ("planned", "partly", "left")]
+
+    before = counted()
+    await ask(live, tenant, "{ plants(first: 1) { nodes { code } } }")
+    await ask(live, tenant, "{ plants(first: 1) { nodes { code } } me { __typename } }")
+    await ask(live, tenant, "{ me { __typename } }")
+    assert [now - then for now, then in zip(counted(), before, strict=True)] == [1, 1, 1]
