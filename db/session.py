@@ -17,9 +17,10 @@ from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, create_async_engin
 from sqlalchemy.pool import NullPool
 from sqlalchemy.sql import Executable
 
-from db.actor import ANONYMOUS, NOWHERE, Access, Actor, Ids, Scope
+from db.actor import ANONYMOUS, NOWHERE, Access, Actor, Scope
 from db.base import LedgerTable, TenantTable
 from db.connections import Connections, Held
+from db.context import CONTEXT, CONTEXT_SETTINGS, scope_statement, settings_of, settings_statement
 from db.refusal import AlreadyExists, NotFound, NotPermitted, VersionConflict
 
 L = TypeVar("L", bound=LedgerTable)
@@ -74,7 +75,7 @@ class ReadTx:
     async def use_scope(self, scope: Scope) -> None:
         """Show the rows of other plants from here on: a permission may hold in fewer plants than the last one did."""
         if scope != self._scope:
-            await self.session.execute(text(_settings(_plants("read", scope))))
+            await self.session.execute(text(scope_statement(scope)))
             self._scope = scope
 
 
@@ -202,7 +203,7 @@ class Database:
     async def _begin(self, actor: Actor, reads: Scope, writes: Scope, *, read_only: bool) -> AsyncIterator[Held]:
         begin = "begin isolation level repeatable read read only" if read_only else "begin"
         # One simple query: text made here from integers and plain names only, never from a request's values.
-        held = await self._started(f"{begin}; {_context(actor, reads, writes, self._statement_timeout_ms)}")
+        held = await self._started(f"{begin}; {settings_statement(actor, reads, writes, self._statement_timeout_ms)}")
         try:
             try:
                 yield held
@@ -247,65 +248,6 @@ class Database:
         return done
 
 
-CONTEXT = (
-    "with context as materialized (select set_config('app.org_id', $1, true)::integer as org,"
-    " set_config('app.user_id', $2, true), set_config('app.app_id', $3, true), set_config('app.read_plants', $4, true),"
-    " set_config('app.read_whole_plants', $5, true), set_config('app.read_departments', $6, true)) "
-)
-"""Makes one statement its caller's. What reads rows compares with `context.org`: it cannot begin before that is known, and
-that is known when all of the caller's settings are made."""
-
-
-CONTEXT_SETTINGS = 6
-
-
-def settings_of(actor: Actor, scope: Scope) -> tuple[str, ...]:
-    """The parameters of `CONTEXT`."""
-    read = _plants("read", scope)
-    return (
-        "" if actor.organization_id is None else str(int(actor.organization_id)),
-        "" if actor.user_id is None else str(int(actor.user_id)),
-        "" if actor.app_id is None else str(int(actor.app_id)),
-        *read.values(),
-    )
-
-
-def _context(actor: Actor, reads: Scope, writes: Scope, statement_timeout_ms: int) -> str:
-    """The one place where a caller becomes settings of a transaction."""
-    settings = {
-        "app.org_id": "" if actor.organization_id is None else str(int(actor.organization_id)),
-        "app.user_id": "" if actor.user_id is None else str(int(actor.user_id)),
-        "app.app_id": "" if actor.app_id is None else str(int(actor.app_id)),
-        "app.request_id": actor.request_id or "",
-        **_plants("read", reads),
-        **_plants("write", writes),
-        "statement_timeout": str(int(statement_timeout_ms)),
-    }
-    return _settings(settings)
-
-
-def _plants(verb: str, scope: Scope) -> dict[str, str]:
-    return {
-        f"app.{verb}_plants": _ids(scope.plants),
-        f"app.{verb}_whole_plants": _ids(scope.whole_plants),
-        f"app.{verb}_departments": _ids(scope.departments),
-    }
-
-
-def _ids(ids: Ids) -> str:
-    return "all" if ids is None else ",".join(str(int(id)) for id in sorted(ids))
-
-
-def _settings(settings: Mapping[str, str]) -> str:
-    return "select " + ", ".join(f"set_config('{name}', {_quoted(value)}, true)" for name, value in settings.items())
-
-
-def _quoted(value: str) -> str:
-    if not all(c.isascii() and (c.isalnum() or c in "-_.:, ") for c in value):
-        raise ValueError("a setting of the transaction is made of plain characters")
-    return f"'{value}'"
-
-
 def _by_id(model: type[L], org: int, id: int) -> Any:
     return select(model).where(model.organization_id == org, model.id == id)
 
@@ -334,4 +276,4 @@ def constraint_name(error: IntegrityError) -> str | None:
     return None
 
 
-__all__ = ["Database", "ReadTx", "WriteTx", "constraint_name", "sqlstate"]
+__all__ = ["CONTEXT", "CONTEXT_SETTINGS", "Database", "ReadTx", "WriteTx", "constraint_name", "sqlstate"]

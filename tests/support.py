@@ -140,6 +140,9 @@ class House:
             actor, self.database, self.hub, self.tokens, storage=self.storage, cache=self.cache, idempotency_key=key
         )
         try:
+            if actor.signed_in:
+                async with context.read(None):  # both executors see one state
+                    pass
             planned = await Prepared(self.schema, parsed, operation).run(variables or {}, context)
             result = await self.schema.execute(document, variable_values=variables, context_value=context)
         finally:

@@ -72,6 +72,6 @@ MODULE = Module(
             severity="warning",
         )
     },
-    settings=[ZONE, *file_settings.ALL],
+    settings=[ZONE, *file_settings.ALL, *limit_settings.ALL],
     demo=_demo,
 )

@@ -116,7 +116,7 @@ def key_reader(definition: GraphQLField, node: FieldNode) -> tuple[Read, bool]:
         of_type = getattr(get_nullable_type(kind[only.name.value].type), "name", "")
         if isinstance(only.value, VariableNode) and of_type in _AS_THEY_ARE:
             key, variable = only.name.value, only.value.name.value
-            return lambda variables: {key: variables.coerced[variable]}, False
+            return lambda variables: {key: variables.coerced.get(variable)}, False
     return lambda variables: get_argument_values(definition, node, variables)["by"], not _names_a_variable(value)
 
 

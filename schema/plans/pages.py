@@ -13,6 +13,7 @@ from sqlalchemy.dialects.postgresql.asyncpg import dialect as asyncpg_dialect
 
 from db.paging import Key
 from schema.connection import Page
+from schema.faults import bad_input
 from schema.fields import key_is
 from schema.ids import key
 from schema.listing import snake
@@ -94,6 +95,8 @@ def _looked_up(arguments: Arguments, by: Mapping[str, Any]) -> Clause:
     assert arguments.node is not None
     declared = arguments.node.__declared__
     ((name, value),) = by.items()
+    if value is None:
+        raise bad_input("Exactly one key, and not null", "by")
     if name == "id":
         return f"{source(declared.table)}.id = $1", (key(declared.name, value, "by.id"),)
     if isinstance(value, Mapping):

@@ -1,0 +1,70 @@
+"""The one place where a caller becomes settings of a transaction: what row-level security compares rows with."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from db.actor import Actor, Ids, Scope
+
+CONTEXT = (
+    "with context as materialized (select set_config('app.org_id', $1, true)::integer as org,"
+    " set_config('app.user_id', $2, true), set_config('app.app_id', $3, true), set_config('app.read_plants', $4, true),"
+    " set_config('app.read_whole_plants', $5, true), set_config('app.read_departments', $6, true)) "
+)
+"""Makes one statement its caller's. What reads rows compares with `context.org`: it cannot begin before that is known, and
+that is known when all of the caller's settings are made."""
+
+
+CONTEXT_SETTINGS = 6
+
+
+def settings_of(actor: Actor, scope: Scope) -> tuple[str, ...]:
+    """The parameters of `CONTEXT`."""
+    read = _plants("read", scope)
+    return (
+        "" if actor.organization_id is None else str(int(actor.organization_id)),
+        "" if actor.user_id is None else str(int(actor.user_id)),
+        "" if actor.app_id is None else str(int(actor.app_id)),
+        *read.values(),
+    )
+
+
+def settings_statement(actor: Actor, reads: Scope, writes: Scope, statement_timeout_ms: int) -> str:
+    """What makes a transaction its caller's."""
+    settings = {
+        "app.org_id": "" if actor.organization_id is None else str(int(actor.organization_id)),
+        "app.user_id": "" if actor.user_id is None else str(int(actor.user_id)),
+        "app.app_id": "" if actor.app_id is None else str(int(actor.app_id)),
+        "app.request_id": actor.request_id or "",
+        **_plants("read", reads),
+        **_plants("write", writes),
+        "statement_timeout": str(int(statement_timeout_ms)),
+    }
+    return _settings(settings)
+
+
+def scope_statement(scope: Scope) -> str:
+    """Shows the rows of other plants to the rest of a transaction."""
+    return _settings(_plants("read", scope))
+
+
+def _plants(verb: str, scope: Scope) -> dict[str, str]:
+    return {
+        f"app.{verb}_plants": _ids(scope.plants),
+        f"app.{verb}_whole_plants": _ids(scope.whole_plants),
+        f"app.{verb}_departments": _ids(scope.departments),
+    }
+
+
+def _ids(ids: Ids) -> str:
+    return "all" if ids is None else ",".join(str(int(id)) for id in sorted(ids))
+
+
+def _settings(settings: Mapping[str, str]) -> str:
+    return "select " + ", ".join(f"set_config('{name}', {_quoted(value)}, true)" for name, value in settings.items())
+
+
+def _quoted(value: str) -> str:
+    if not all(c.isascii() and (c.isalnum() or c in "-_.:, ") for c in value):
+        raise ValueError("a setting of the transaction is made of plain characters")
+    return f"'{value}'"
