@@ -19,6 +19,7 @@ from .documents.types import TrustedDocument
 from .files import rules as files
 from .files import settings as file_settings
 from .files.types import File
+from .limits import settings as limit_settings
 from .notifications.jobs import JOBS as MAILING
 from .notifications.types import Notification
 from .numbering.service import ZONE
