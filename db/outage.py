@@ -9,9 +9,13 @@ CLASSES = ("08", "40", "53", "55", "57")
 """Of SQLSTATE: lost connections, rollbacks of transactions, too little of something, locks, an operator's hand."""
 
 
+CUT = (asyncpg.InterfaceError, asyncpg.InternalClientError, OSError, PoolTimeout)
+"""InternalClientError: what the driver makes of a server that stops between two messages."""
+
+
 def unavailable(error: BaseException) -> bool:
     """Did the server go away, or give up on a transaction."""
     cause = getattr(error, "orig", None) or error
-    if isinstance(cause.__cause__ or cause, asyncpg.InterfaceError | OSError | PoolTimeout):
+    if isinstance(cause.__cause__ or cause, CUT):
         return True
     return str(getattr(cause, "sqlstate", None) or getattr(cause, "pgcode", None) or "")[:2] in CLASSES

@@ -96,7 +96,10 @@ class Prepared:
         """The answer of the planned root fields; None where the loaders are to answer everything."""
         if self._operation.operation is not OperationType.QUERY or context.actor.organization_id is None:
             return None
-        variables = self._declared.values(given)
+        try:
+            variables = self._declared.values(given)
+        except GraphQLError:
+            return None
         if variables is None:
             return None
         plan = self.plan(variables)
