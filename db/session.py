@@ -143,7 +143,7 @@ class Database:
         engine = create_async_engine(
             "postgresql+asyncpg://",
             async_creator=lambda: asyncpg.connect(  # the driver reads the URL itself: sslmode and the like are its own
-                url, server_settings=settings, timeout=5, statement_cache_size=500, max_cached_statement_lifetime=0
+                url, server_settings=settings, timeout=5, statement_cache_size=200, max_cached_statement_lifetime=0
             ),
             isolation_level="AUTOCOMMIT",  # BEGIN is ours: it carries the context in the same round trip
             poolclass=NullPool,  # `Connections` keeps them

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -33,8 +34,11 @@ from schema.plans.pages import PageSql, page_sql
 from schema.plans.sql import Statement, statement
 from schema.plans.tree import Arguments, Finish, NotPlanned, Root
 
-MOST_STATEMENTS = 200
-"""Statements kept of one operation: its orders, page sizes and shapes of conditions come from variables."""
+MOST_STATEMENTS = 5_000
+"""Kept of all operations together: orders, page sizes and shapes of conditions come from variables."""
+MOST_PLANS = 32
+"""Kept of one operation: directives that depend on many variables make many."""
+_STATEMENTS: OrderedDict[tuple[Any, ...], Statement] = OrderedDict()
 
 
 @dataclass(slots=True)
@@ -49,7 +53,7 @@ class Answered:
     statement: str = ""
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class Plan:
     """One operation, for given values of the variables its directives name."""
 
@@ -61,7 +65,6 @@ class Plan:
     rest: DocumentNode | None
     left: dict[str, str]
     """Root fields the loaders answer, and why."""
-    statements: dict[tuple[Any, ...], Statement] = field(default_factory=dict)
 
     def pages(self, variables: VariableValues) -> list[PageSql]:
         return [
@@ -70,12 +73,14 @@ class Plan:
         ]
 
     def statement(self, pages: Sequence[PageSql], alone: bool) -> Statement:
-        shape = (alone, *(page.shape for page in pages))
-        made = self.statements.get(shape)
+        key = (self, alone, *(page.shape for page in pages))
+        made = _STATEMENTS.get(key)
         if made is None:
-            made = statement([root for root, _, _ in self.roots], pages, alone=alone)
-            if len(self.statements) < MOST_STATEMENTS:
-                self.statements[shape] = made
+            made = _STATEMENTS[key] = statement([root for root, _, _ in self.roots], pages, alone=alone)
+            if len(_STATEMENTS) > MOST_STATEMENTS:
+                _STATEMENTS.popitem(last=False)
+        else:
+            _STATEMENTS.move_to_end(key)
         return made
 
 
@@ -143,7 +148,9 @@ class Prepared:
         key = tuple(variables.coerced.get(name) for name in self._deciding)
         plan = self._plans.get(key)
         if plan is None:
-            plan = self._plans[key] = self._made(variables)
+            plan = self._made(variables)
+            if len(self._plans) < MOST_PLANS:
+                self._plans[key] = plan
         return plan
 
     def _made(self, variables: VariableValues) -> Plan:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import secrets
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, replace
 from typing import Any
@@ -120,10 +121,10 @@ class Factory:
 @pytest.fixture(scope="session")
 async def factory(server: str) -> AsyncIterator[Factory]:
     connection = await asyncpg.connect(server)
-    await connection.execute("drop database if exists isolation")
-    await connection.execute("create database isolation")
+    name = f"factory_{secrets.token_hex(4)}"  # sweeps and plans each have their own
+    await connection.execute(f"create database {name}")
     await connection.close()
-    url = server.rsplit("/", 1)[0] + "/isolation"
+    url = server.rsplit("/", 1)[0] + f"/{name}"
     await migrate(url, SECRET)
     await seed(url)
     admin = await asyncpg.connect(url)
