@@ -122,15 +122,15 @@ class GraphQL:
                 answer = refused([coded("OPERATION_TIMEOUT", said)], actor.request_id)
             finally:
                 await context.close()
-        metrics.operations.labels(operation.kind.value, _outcome(answer)).inc()
-        metrics.operation_seconds.labels(operation.kind.value).observe(perf_counter() - started)
+        metrics.answered(operation.kind.value, _outcome(answer)).inc()
+        metrics.took(operation.kind.value).observe(perf_counter() - started)
         return answer
 
     async def _result(self, operation: Operation, request: Request, context: Context) -> ExecutionResult:
         """By plan what is planned, by the loaders what is left."""
         planned = await operation.prepared.run(request.variables, context) if self.plans else None
         if operation.kind is OperationType.QUERY:
-            metrics.planned.labels("left" if planned is None else "planned" if planned.rest is None else "partly").inc()
+            metrics.queries("left" if planned is None else "planned" if planned.rest is None else "partly").inc()
         if self.suggestions and request.extensions.get("plan") is True:
             context.extensions["plan"] = operation.prepared.explained(planned)
         document = operation.document if planned is None else planned.rest

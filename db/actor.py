@@ -45,6 +45,8 @@ class Scope:
 
     def within(self, plants: Ids) -> Scope:
         """The part of this scope that lies in the given plants. Departments need no cut: a row's plant is asked first."""
+        if plants is None:
+            return self
         return Scope(_both(self.plants, plants), _both(self.whole_plants, plants), self.departments)
 
     def covers_plant(self, plant: int | None) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import lru_cache
 
 from db.actor import Actor, Ids, Scope
 
@@ -48,7 +49,8 @@ def scope_statement(scope: Scope) -> str:
     return _settings(_plants("read", scope))
 
 
-def _plants(verb: str, scope: Scope) -> dict[str, str]:
+@lru_cache(maxsize=10_000)
+def _plants(verb: str, scope: Scope) -> Mapping[str, str]:
     return {
         f"app.{verb}_plants": _ids(scope.plants),
         f"app.{verb}_whole_plants": _ids(scope.whole_plants),

@@ -11,7 +11,7 @@ from typing import Any, TypeAlias
 from sqlalchemy import ColumnElement
 from sqlalchemy.dialects.postgresql.asyncpg import dialect as asyncpg_dialect
 
-from db.paging import Key
+from db.paging import Key, beyond
 from schema.connection import Page
 from schema.faults import bad_input
 from schema.fields import key_is
@@ -61,16 +61,39 @@ def page_sql(arguments: Arguments, variables: Any) -> PageSql:
     if arguments.listing is None:
         return PageSql(_looked_up(arguments, given), NOTHING, (), False, 1)
     page = Page.of(arguments.listing, **given, parent=arguments.parent)
-    order = tuple((name_of(key.column), _direction(key, page.backwards)) for key in page.keys)
+    keys, past = tuple(page.keys), NOTHING
+    if page.at is not None:
+        text, places = _past(keys, tuple(value is not None for value in page.at), page.backwards)
+        past = text, tuple(page.at[place] for place in places)
     return PageSql(
-        _clause(page.condition),
-        _clause(page.past),
-        order,
+        _condition(arguments, page),
+        past,
+        _order(keys, page.backwards),
         page.backwards,
         page.size,
         page.fingerprint,
         page.at is not None,
     )
+
+
+def _condition(arguments: Arguments, page: Page) -> Clause:
+    """Conditions that stand in the document, or in the list itself, are read once: they are the same object every time."""
+    if arguments.known is None or arguments.known[0] is not page.where:
+        arguments.known = page.where, _clause(page.condition)
+    return arguments.known[1]
+
+
+@lru_cache(maxsize=2_000)
+def _past(keys: tuple[Key, ...], known: tuple[bool, ...], backwards: bool) -> tuple[str, tuple[int, ...]]:
+    """The condition that a row lies beyond a position, and which of its values the parameters are."""
+    position = [str(place) if is_known else None for place, is_known in enumerate(known)]
+    text, places = _clause(beyond(keys, position, backwards=backwards))
+    return text, tuple(int(place) for place in places)
+
+
+@lru_cache(maxsize=2_000)
+def _order(keys: tuple[Key, ...], backwards: bool) -> tuple[tuple[str, str], ...]:
+    return tuple((name_of(key.column), _direction(key, backwards)) for key in keys)
 
 
 def order_by(order: Sequence[tuple[str, str]], source: str) -> str:

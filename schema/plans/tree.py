@@ -141,5 +141,7 @@ class Arguments:
     parent: str = ""
     node: type[Node] | None = None
     """Of a look-up: what it finds."""
+    known: tuple[Any, Any] | None = None
+    """The conditions read last, and their SQL."""
     keys: Mapping[str, Any] = field(default_factory=dict)
     """Of a look-up: its keys besides the id."""
