@@ -106,7 +106,7 @@ def create_app(
     limits = limits_of(settings)
     sign_ins = Throttle(per_minute=settings.sign_ins_per_minute, burst=settings.sign_ins_per_minute)
     documents = Documents(schema, limits, suggestions=settings.development)
-    trusted = Documents(schema, limits_of_trusted(limits), suggestions=settings.development)
+    trusted = Documents(schema, limits_of_trusted(limits), suggestions=settings.development, size=100)
     graphql = GraphQL(
         schema,
         database,

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from functools import lru_cache
 from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 
+LONGEST = 64
 Network = IPv4Network | IPv6Network
 
 
@@ -13,7 +14,6 @@ def networks(named: Sequence[str]) -> tuple[Network, ...]:
     return tuple(ip_network(name, strict=False) for name in named)
 
 
-@lru_cache(maxsize=10_000)
 def client_ip(peer: str | None, forwarded_for: str | None, trusted: tuple[Network, ...]) -> str | None:
     """The peer, or behind trusted proxies the last address in X-Forwarded-For that is not one of them."""
     address = peer
@@ -23,11 +23,17 @@ def client_ip(peer: str | None, forwarded_for: str | None, trusted: tuple[Networ
     return address if address is None or _valid(address) else peer
 
 
-def _within(address: str, trusted: Sequence[Network]) -> bool:
+@lru_cache(maxsize=10_000)
+def _within(address: str, trusted: tuple[Network, ...]) -> bool:
     return _valid(address) and any(ip_address(address) in network for network in trusted)
 
 
 def _valid(address: str) -> bool:
+    return len(address) <= LONGEST and _parsed(address)
+
+
+@lru_cache(maxsize=10_000)
+def _parsed(address: str) -> bool:
     try:
         ip_address(address)
     except ValueError:

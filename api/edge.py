@@ -46,7 +46,7 @@ class Edge:
             if name == b"x-request-id":
                 given = given or value.decode("latin-1")
             elif name == b"x-forwarded-for":
-                forwarded = forwarded or value.decode("latin-1")
+                forwarded = ",".join(filter(None, (forwarded, value.decode("latin-1"))))  # many lines are one list
         request_id = given if given and SANE_ID.fullmatch(given) else token_hex(16)
         peer = scope["client"][0] if scope.get("client") else None
         ip = client_ip(peer, forwarded, self._trusted)

@@ -93,9 +93,10 @@ class Gate:
 
     async def _read(self, request: Request, actor: Actor) -> Operations:
         if request.document_hash is not None:
-            operations = await self._trusted.operations(request.document_hash, actor)
-            if operations is not None:
-                return operations
+            source = await self._trusted.source(request.document_hash, actor)
+            if source is not None:
+                await self._charging.reading(actor, len(source))
+                return self._trusted.read(request.document_hash, source, actor)
             if not request.query:
                 raise Rejected.because("PERSISTED_QUERY_NOT_FOUND", "PersistedQueryNotFound")
         if actor.documents_required:

@@ -125,9 +125,9 @@ async def _unless_gone(receive: Receive, work: Awaitable[Answer]) -> Answer | No
     watching: list[asyncio.Task[None]] = []
     gone = False
 
-    def hung_up(_: asyncio.Task[None]) -> None:
+    def hung_up(watcher: asyncio.Task[None]) -> None:
         nonlocal gone
-        if watching:
+        if watching and not watcher.cancelled() and watcher.exception() is None:
             gone = True
             task.cancel()
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import sys
 from collections.abc import Mapping
+from contextlib import suppress
 from contextvars import ContextVar
 from datetime import UTC, datetime
 from typing import Any
@@ -90,7 +91,8 @@ def access(**said: Any) -> None:
         **said, "event": "request", **_known.get(), "level": "info", "logger": "api.access",
         "timestamp": datetime.now(UTC).isoformat().replace("+00:00", "Z"), "process": _process,
     }  # fmt: skip
-    sys.stderr.write(_json(line) + "\n")
+    with suppress(OSError, ValueError):  # nobody reads any more: that is no reason to break an answer
+        sys.stderr.write(_json(line) + "\n")
 
 
 def log(name: str) -> structlog.stdlib.BoundLogger:

@@ -16,6 +16,8 @@ from db.session import Database
 
 TOKENS_TIMES = 10
 """A trusted document may have this many times the tokens of one that was just made up."""
+MOST_CHARACTERS = 4_000_000
+"""Of the documents kept: what is made of one takes up to a hundred times its length."""
 UNKNOWN_SECONDS = 1.0
 """So long an unknown hash is believed to be unknown."""
 
@@ -32,26 +34,34 @@ class Trusted:
         self._database = database
         self._size = size
         self._known: OrderedDict[tuple[int | None, str], Operations] = OrderedDict()
+        self._lengths: dict[tuple[int | None, str], int] = {}
+        self._characters = 0
         self._unknown: OrderedDict[tuple[int | None, str], float] = OrderedDict()
 
     def known(self, hash: str, actor: Actor) -> Operations | None:
         return self._known.get((actor.organization_id, hash))
 
-    async def operations(self, hash: str, actor: Actor) -> Operations | None:
-        """The operations of a document the caller's organization or the server trusts; None where neither does.
-        Rejected where it does not fit the schema any more."""
+    async def source(self, hash: str, actor: Actor) -> str | None:
+        """The text of a document the caller's organization or the server trusts; None where neither does."""
         key = (actor.organization_id, hash)
         if self._unknown.get(key, 0.0) > monotonic():
             return None
         async with self._database.read(actor) as tx:
-            source = await tx.scalar(_TEXT, {"hash": hash})
+            source: str | None = await tx.scalar(_TEXT, {"hash": hash})
         if source is None:
             self._unknown[key] = monotonic() + UNKNOWN_SECONDS
             _forget(self._unknown, self._size)
-            return None
+        return source
+
+    def read(self, hash: str, source: str, actor: Actor) -> Operations:
+        """Its operations, kept; Rejected where it does not fit the schema any more."""
+        key = (actor.organization_id, hash)
         operations = self._documents.known(source) or self._documents.read(source)
-        self._known[key] = operations
-        _forget(self._known, self._size)
+        self._characters += len(source) - self._lengths.get(key, 0)
+        self._known[key], self._lengths[key] = operations, len(source)
+        while self._characters > MOST_CHARACTERS or len(self._known) > self._size:
+            old, _ = self._known.popitem(last=False)
+            self._characters -= self._lengths.pop(old)
         return operations
 
 

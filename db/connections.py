@@ -62,6 +62,8 @@ class Connections:
         return len(self._free)
 
     async def take(self) -> Held:
+        if self._closed:
+            raise PoolTimeout("the pool is closed")
         if self._free:
             return self._free.pop()
         if self._made < self._size:

@@ -237,12 +237,14 @@ def _check_offline(function: F, fields: Mapping[str, Any], offline: Offline, pos
         )
 
 
-def transactions(permission: str, payload: type, input_type: Any, *, description: str) -> Callable[[F], RootField]:
+def transactions(
+    permission: str, payload: type, input_type: Any, *, description: str, cost: int | None = None
+) -> Callable[[F], RootField]:
     """A mutation of several transactions: a function of (info, input) that begins them itself and answers the payload."""
 
     def declare(function: F) -> RootField:
         arguments = [argument("input", input_type, "What to do")]
-        return _root("mutation", function, payload | None, arguments, permission, description)
+        return _root("mutation", function, payload | None, arguments, permission, description, priced=costs(cost))
 
     return declare
 

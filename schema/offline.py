@@ -80,6 +80,7 @@ def _field(fields: Mapping[str, RootField]) -> RootField:
         made_input,
         description="Apply what a terminal did while it was offline, in its own order. Each item is a transaction of its "
         "own and needs the permission of its mutation. Safe to send again as a whole",
+        cost=MOST_ITEMS * 10,
     )
     async def offline_batch_apply(info: Info, input: Any) -> Payload:
         context, received = info.context, datetime.now(UTC)

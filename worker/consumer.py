@@ -10,6 +10,7 @@ from typing import Any
 
 import asyncpg
 from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from api import metrics
 from api.logs import log
@@ -25,7 +26,9 @@ HOLD_SECONDS = 30  # how long a killed worker keeps its messages from the others
 IDLE_SECONDS = 0.25
 PAUSE_SECONDS = 2.0
 
-LOST = (asyncpg.PostgresError, asyncpg.InterfaceError, DBAPIError, OSError, TimeoutError)
+LOST = (
+    asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError, DBAPIError, PoolTimeout, OSError, TimeoutError,
+)  # fmt: skip
 
 logger = log("worker.consumer")
 

@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from sqlalchemy.exc import SQLAlchemyError
 
 from api.logs import log
+from db.outage import unavailable
 from db.session import Database
 from modules.identity.public import ResetMail, mail_not_sent, take_mails
 from modules.platform.public import MailDelayed, MailRefused, MailServer, deliver, of_reset
@@ -41,14 +42,23 @@ async def send_one(database: Database, server: MailServer) -> bool:
                 raise _NotSent(found[0], 1) from refused
             except MailDelayed as delayed:
                 raise _NotSent(found[0], ATTEMPTS) from delayed
+            except Exception as unforeseen:  # one mail must not keep the others back
+                if unavailable(unforeseen):
+                    raise
+                raise _NotSent(found[0], ATTEMPTS) from unforeseen
     except _NotSent as failed:
         async with database.anonymous() as tx:
             waits = await mail_not_sent(tx, failed.mail.id, attempts=failed.attempts)
         logger.warning(
             "a mail for a new password was not sent", organization_id=failed.mail.organization_id,
-            user_id=failed.mail.user_id, reason=str(failed.__cause__), again=waits,
+            user_id=failed.mail.user_id, reason=_reason(failed.__cause__), again=waits,
         )  # fmt: skip
     return True
+
+
+def _reason(cause: BaseException | None) -> str:
+    """What the mail server said; of anything else only its kind, for it may hold an address."""
+    return str(cause) if isinstance(cause, MailRefused | MailDelayed) else type(cause).__name__
 
 
 async def keep_mailing(database: Database, server: MailServer, *, every: float = EVERY_SECONDS) -> None:

@@ -53,7 +53,7 @@ async def run(settings: Settings, *, supervised: bool = False, modules: Sequence
     events = url_of_events(settings)
     database = Database.connect(
         url_of_app(settings),
-        pool_size=(len(Queue) + 2) * SLOTS,
+        pool_size=(len(Queue) + 2) * SLOTS + WEBHOOK_SLOTS,
         pool_timeout=30,
         statement_timeout_ms=STATEMENT_TIMEOUT_MS,
     )

@@ -24,7 +24,7 @@ PAUSE_SECONDS = (0.5, 5.0)
 UPKEEP: Mapping[str, str] = {"upkeep": "7 * * * *", "queue_upkeep": "37 3 * * *"}
 """Work on the database itself. It belongs to no organization and runs inside the database."""
 
-LOST = (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError)
+LOST = (asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError, OSError, TimeoutError)
 
 logger = log("worker.schedules")
 

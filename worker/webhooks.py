@@ -14,6 +14,7 @@ from typing import Any
 import asyncpg
 from graphql import GraphQLSchema
 from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from api import metrics
 from api.logs import log
@@ -40,7 +41,9 @@ TOGETHER = 4
 WAKE = "ev"
 
 Moved = webhook_deliveries.Moved
-LOST = (asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError, DBAPIError, OSError, TimeoutError)
+LOST = (
+    asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError, DBAPIError, PoolTimeout, OSError, TimeoutError,
+)  # fmt: skip
 
 logger = log("worker.webhooks")
 

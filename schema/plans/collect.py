@@ -45,6 +45,9 @@ from schema.scalars import quantity
 PARTS: Mapping[Callable[..., Any], tuple[str, ...]] = {quantity: ("value", "unit")}
 """Functions that put columns into an object as they are, with the fields the columns become."""
 
+MOST_OBJECTS = 150
+"""Fragments that spread fragments multiply: each place they end up at is a subselect of its own."""
+
 
 class Collector:
     """Reads the roots of one operation, for given values of the variables its directives name."""
@@ -99,6 +102,8 @@ class Collector:
         node: Any = None if definition is None else definition.origin
         if getattr(node, "__declared__", None) is None:
             raise NotPlanned(f"{parent.name} does not declare its fields")
+        if len(self.nodes) >= MOST_OBJECTS:
+            raise NotPlanned("more objects than one statement should hold")
         self.nodes.append(node)
         fields = tuple(self._field(parent, node, key, group) for key, group in self._below(parent, details).items())
         if not fields:

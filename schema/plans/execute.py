@@ -29,13 +29,15 @@ from schema.context import Context
 from schema.faults import Fault
 from schema.plans.arguments import Variables
 from schema.plans.collect import Collector
-from schema.plans.finish import Unplanned, finisher
+from schema.plans.finish import finisher
 from schema.plans.pages import PageSql, page_sql
 from schema.plans.sql import Statement, statement
 from schema.plans.tree import Arguments, Finish, NotPlanned, Root
 
 MOST_STATEMENTS = 5_000
 """Kept of all operations together: orders, page sizes and shapes of conditions come from variables."""
+LONGEST_STATEMENT = 16_384
+"""A longer one is written each time: the driver does not keep it prepared either."""
 MOST_PLANS = 32
 """Kept of one operation: directives that depend on many variables make many."""
 _STATEMENTS: OrderedDict[tuple[Any, ...], Statement] = OrderedDict()
@@ -76,9 +78,11 @@ class Plan:
         key = (self, alone, *(page.shape for page in pages))
         made = _STATEMENTS.get(key)
         if made is None:
-            made = _STATEMENTS[key] = statement([root for root, _, _ in self.roots], pages, alone=alone)
-            if len(_STATEMENTS) > MOST_STATEMENTS:
-                _STATEMENTS.popitem(last=False)
+            made = statement([root for root, _, _ in self.roots], pages, alone=alone)
+            if len(made.text) <= LONGEST_STATEMENT:
+                _STATEMENTS[key] = made
+                if len(_STATEMENTS) > MOST_STATEMENTS:
+                    _STATEMENTS.popitem(last=False)
         else:
             _STATEMENTS.move_to_end(key)
         return made
@@ -103,11 +107,11 @@ class Prepared:
             return None
         try:
             variables = self._declared.values(given)
-        except GraphQLError:
+            if variables is None:
+                return None
+            plan = self.plan(variables)
+        except GraphQLError:  # of the variables, or of what @skip and @include are given
             return None
-        if variables is None:
-            return None
-        plan = self.plan(variables)
         if not plan.roots:
             return None
         scopes = {context.actor.read_scope(permission) for permission in plan.permissions}
@@ -126,7 +130,7 @@ class Prepared:
             else:
                 async with context.read(plan.permissions[0]) as tx:
                     row = await tx.fetchrow(statement.text, [tx.org, *values])
-        except asyncpg.DataError:
+        except (asyncpg.DataError, asyncpg.ProgramLimitExceededError):
             return None
         except Exception as error:
             return _failed(plan, error)
@@ -135,7 +139,7 @@ class Prepared:
         try:
             for (root, _, finish), json in zip(plan.roots, row, strict=True):
                 data[root.key] = _finished(json, finish, pages)
-        except Unplanned:
+        except Exception:  # whatever a function or a scalar has against a value is that one field's error
             return None
         return Answered(data, rest=plan.rest, left=plan.left, statement=statement.text)
 

@@ -22,7 +22,7 @@ from schema.plans.tree import Arguments
 
 _DIALECT: Any = asyncpg_dialect()  # type: ignore[no-untyped-call]
 _COMPILED: dict[Any, Any] = {}
-MOST_COMPILED = 5_000
+MOST_COMPILED = 1_000
 
 
 Clause: TypeAlias = tuple[str, tuple[Any, ...]]
@@ -141,7 +141,9 @@ def _clause(clause: ColumnElement[bool] | None) -> Clause:
     compiled = None if known is None else _COMPILED.get(known.key)
     if compiled is None:
         compiled = clause.compile(dialect=_DIALECT, cache_key=known, compile_kwargs={"render_postcompile": True})
-        if known is not None and len(_COMPILED) < MOST_COMPILED:
+        if known is not None:
+            if len(_COMPILED) >= MOST_COMPILED:
+                _COMPILED.clear()
             _COMPILED[known.key] = compiled
     values: Mapping[str, Any] = compiled.construct_params(
         extracted_parameters=None if known is None else known.bindparams

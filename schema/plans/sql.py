@@ -75,10 +75,10 @@ class _Writer:
 
     def root(self, root: Root) -> str:
         if isinstance(root, List):
-            return f"(select row_to_json(r)::text from ({self._connection(root, None)}) r)"
+            return f"(select row_to_json(r$)::text from ({self._connection(root, None)}) r$)"
         t, table = self._alias(), source(root.target.node.__declared__.table)
         row = f"(select * from {table} where {table}.organization_id = context.org{self._and(root.page)} limit 1) {t}"
-        return f"(select row_to_json(r)::text from (select {self._fields(root.target, t)} from {row}) r)"
+        return f"(select row_to_json(r$)::text from (select {self._fields(root.target, t)} from {row}) r$)"
 
     # --- objects --------------------------------------------------------------------------------------------------
 
@@ -100,11 +100,11 @@ class _Writer:
             case Link(column=column, target=target):
                 inner, table = self._alias(), source(target.node.__declared__.table)
                 return (
-                    f"(select o from (select {self._fields(target, inner)} from {table} {inner}"
-                    f" where {inner}.organization_id = context.org and {inner}.id = {_of(t, column)}) o)"
+                    f"(select o$ from (select {self._fields(target, inner)} from {table} {inner}"
+                    f" where {inner}.organization_id = context.org and {inner}.id = {_of(t, column)}) o$)"
                 )
             case List():
-                return f"(select c from ({self._connection(field, t)}) c)"
+                return f"(select c$ from ({self._connection(field, t)}) c$)"
         raise AssertionError(field)
 
     # --- connections ----------------------------------------------------------------------------------------------
@@ -144,11 +144,11 @@ class _Writer:
                 fields = ", ".join(f"{self._edge(member, page, t)} as {quoted(key)}" for key, member in members)
         if cut:
             rows = f"(select * from {rows} {t} {order_by(page.order, t)} limit {page.size})"
-        return _array(f"select row_to_json(r) from (select {fields} from {rows} {t} {in_order}) r")
+        return _array(f"select row_to_json(r$) from (select {fields} from {rows} {t} {in_order}) r$")
 
     def _edge(self, member: str | Selected, page: PageSql, t: str) -> str:
         if isinstance(member, Selected):
-            return f"(select n from (select {self._fields(member, t)}) n)"
+            return f"(select n$ from (select {self._fields(member, t)}) n$)"
         return _position(page, t) if member == "cursor" else f"{literal(member[1:])}::text"
 
     def _total(self, part: Total, asked: List, parent: str | None) -> str:
@@ -159,7 +159,7 @@ class _Writer:
             f"select 1 from {source(asked.node.__declared__.table)}"
             f" where {self._where(asked, parent)}{self._and(asked.page)} limit {COUNT_STOPS_AT + 1}"
         )
-        return f"(select o from (select {members} from (select count(*) as n from ({rows}) x) k) o)"
+        return f"(select o$ from (select {members} from (select count(*) as n from ({rows}) x) k) o$)"
 
     # --- conditions -----------------------------------------------------------------------------------------------
 
@@ -208,7 +208,7 @@ def _parts(field: Parts, t: str) -> str:
         f"{literal(place) + '::text' if isinstance(place, str) else _shown(kind, field.columns[place], t)} as {quoted(key)}"
         for key, place, kind in field.members
     )
-    whole = f"(select o from (select {members}) o)"
+    whole = f"(select o$ from (select {members}) o$)"
     first = field.columns[0]
     return f"case when {_of(t, first)} is not null then {whole} end" if nullable(first) else whole
 

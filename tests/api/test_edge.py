@@ -117,6 +117,14 @@ async def test_signing_in_is_limited_by_address(urls: Urls, database: Database, 
             assert answer.status_code == 200
         spoofed = {"x-forwarded-for": "9.9.9.9, 203.0.113.9"}
         assert (await behind.post("mutation { touch }", headers=spoofed)).status_code == 429
+        lines = [
+            ("x-forwarded-for", "9.9.9.9"),
+            ("x-forwarded-for", "203.0.113.9"),
+            ("content-type", "application/json"),
+        ]
+        body = b'{"query": "mutation { touch }"}'
+        answer = await behind.client.post("/graphql", content=body, headers=lines)
+        assert answer.status_code == 429, "a line the client sent, and one of the proxy"
 
 
 async def test_many_sign_ins_in_one_document_count_each(urls: Urls, database: Database) -> None:

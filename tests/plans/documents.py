@@ -188,7 +188,7 @@ class Writer:
 
     def _name(self) -> str:
         self._number += 1
-        return f"n{self._number}"
+        return chr(96 + self._number) if self._number <= 26 else f"n{self._number}"
 
     def _some(self, names: list[str], least: int, most: int) -> list[str]:
         return self._rng.sample(names, min(len(names), self._rng.randint(least, most)))

@@ -147,3 +147,32 @@ async def test_every_table_is_read_by_an_index_led_by_the_tenant(factory: Factor
     conditions = [node["Index Cond"] for node in nodes(found[0]["Plan"]) if "Index Name" in node]
     assert len(conditions) >= len(scans)
     assert all(condition.lstrip("(").startswith("organization_id = ") for condition in conditions), conditions
+
+
+@pytest.mark.parametrize("alias", ["r", "o", "n", "c", "t", "p", "x", "k", "context", "select", "__proto"])
+async def test_no_alias_means_anything_in_the_statement(factory: Factory, acme: Actor, alias: str):
+    asking = Asking(factory.house)
+    for document in (
+        f"{{ workOrders(first: 2) {{ {alias}: nodes {{ number {alias}: plant {{ {alias}: code id }} }} }} }}",
+        f"{{ plants(first: 2) {{ edges {{ {alias}: node {{ {alias}: code }} cursor }} totalCount {{ {alias}: value exact }} }} }}",
+        f"{{ workOrders(first: 2) {{ nodes {{ quantityOrdered {{ {alias}: value unit }} {alias}: operations(first: 1)"
+        f" {{ {alias}: nodes {{ id }} totalCount {{ {alias}: exact }} }} }} }} }}",
+    ):
+        answers = await asking.both(acme, document)
+        assert answers.fast == answers.slow, document
+        assert b'"errors"' not in answers.fast
+
+
+async def test_null_decides_nothing(factory: Factory, acme: Actor):
+    document = "query($x: Boolean = true) { plants(first: 1) { nodes { id code @skip(if: $x) } } }"
+    answers = await Asking(factory.house).both(acme, document, {"x": None})
+    assert answers.fast == answers.slow
+    assert b'"errors"' in answers.slow
+
+
+async def test_fragments_that_multiply_are_left(factory: Factory, acme: Actor):
+    fields = " ".join(f"o{n}: operations(first: 1) {{ nodes {{ id machine {{ code }} }} }}" for n in range(60))
+    document = f"{{ workOrders(first: 1) {{ nodes {{ {fields} }} }} }}"
+    assert await planned(factory.house, acme, document) is None
+    answers = await Asking(factory.house).both(acme, document)
+    assert answers.fast == answers.slow

@@ -10,7 +10,7 @@ from db.actor import EVERYWHERE, Actor, Scope
 from db.refusal import ValidationFailed
 from db.session import ReadTx
 from modules.identity import catalogue, rules
-from modules.identity.tables import App, AppKey
+from modules.identity.tables import App, AppKey, Organization
 
 
 async def actor_of_key(tx: ReadTx, key_id: int, *, now: datetime) -> Actor | None:
@@ -21,6 +21,9 @@ async def actor_of_key(tx: ReadTx, key_id: int, *, now: datetime) -> Actor | Non
         .where(AppKey.organization_id == tx.org, AppKey.id == key_id)
     )
     if row is None:
+        return None
+    gone = select(Organization.archived_at).where(Organization.organization_id == tx.org)
+    if await tx.scalar(gone) is not None:
         return None
     key: AppKey = row.AppKey
     if row.gone_at is not None or not _in_use(key, now):

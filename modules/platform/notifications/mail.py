@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from email.errors import MessageError
 from email.headerregistry import Address
 from email.message import EmailMessage
 from email.policy import SMTP
@@ -55,7 +56,12 @@ def _message(
     try:
         message["From"] = Address(one_line(organization, 100), addr_spec=server.sender)
         message["To"] = Address(one_line(name, 100), addr_spec=email)
-    except (ValueError, IndexError) as error:  # what the standard library makes of an address it cannot write
+    except (
+        ValueError,
+        IndexError,
+        AttributeError,
+        MessageError,
+    ) as error:  # what the standard library makes of an address it cannot write
         raise MailRefused("The address cannot be written in a mail") from error
     message["Subject"] = one_line(title)
     message["Auto-Submitted"] = "auto-generated"  # so that no out-of-office answer comes back

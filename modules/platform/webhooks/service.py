@@ -9,7 +9,7 @@ from typing import Any, Protocol
 from uuid import uuid4
 
 from graphql import GraphQLSchema
-from sqlalchemy import func, select, text
+from sqlalchemy import ColumnElement, func, select, text
 
 from db.refusal import Archived, InvalidTransition, ValidationFailed
 from db.session import WriteTx
@@ -87,6 +87,9 @@ async def archive(tx: WriteTx, id: int, *, version: int, now: datetime) -> Webho
     require_everywhere(tx, MANAGE)
     endpoint = await tx.locked(WebhookEndpoint, id, version=version)
     endpoint.archived_at = endpoint.archived_at or now
+    if endpoint.status is EndpointStatus.PAUSED:
+        await tx.flush()
+        await deliveries.requeue(tx, id)  # their jobs ended; these find it archived
     return endpoint
 
 
@@ -108,6 +111,11 @@ async def resume(tx: WriteTx, id: int, *, version: int, now: datetime) -> Webhoo
     progress = await tx.locked(WebhookProgress, id)
     progress.failures, progress.dead, progress.failing_since = 0, 0, None
     await deliveries.requeue(tx, id)
+    keys = select(WebhookDelivery.key).where(
+        WebhookDelivery.organization_id == tx.org, WebhookDelivery.endpoint_id == id,
+        WebhookDelivery.status == DeliveryStatus.PENDING,
+    )  # fmt: skip
+    await _at_once(tx, Job.key.in_(keys))  # what waits for its next attempt stands before the rest of its object
     return endpoint
 
 
@@ -158,15 +166,20 @@ async def redeliver(tx: WriteTx, id: int) -> WebhookDelivery:
     await _own(tx, (await tx.found(WebhookDelivery, id)).endpoint_id)
     delivery = await tx.locked(WebhookDelivery, id)
     if delivery.status is DeliveryStatus.PENDING:
-        waiting = (Job.organization_id == tx.org, Job.key == delivery.key, Job.status == JobStatus.FAILED)
-        for job in await tx.scalars(select(Job.id).where(*waiting, Job.kind == deliveries.KIND)):
-            await tx.scalar(_RETRY, {"job": job})
+        await _at_once(tx, Job.key == delivery.key)
+        await deliveries.queue(tx, delivery.endpoint_id, delivery.key)  # its own may have been discarded
         return delivery
     delivery.status, delivery.attempt_count = DeliveryStatus.PENDING, 0
     delivery.finished_at = delivery.next_attempt_at = None
     await tx.flush()
     await deliveries.queue(tx, delivery.endpoint_id, delivery.key)
     return delivery
+
+
+async def _at_once(tx: WriteTx, of: ColumnElement[bool]) -> None:
+    waiting = (Job.organization_id == tx.org, Job.kind == deliveries.KIND, Job.status == JobStatus.FAILED, of)
+    for job in await tx.scalars(select(Job.id).where(*waiting)):
+        await tx.scalar(_RETRY, {"job": job})
 
 
 class _Kept:
