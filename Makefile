@@ -34,7 +34,7 @@ conformance: setup ## foreign suites against the live server
 	@test ! -d tests/conformance || $(BIN)/pytest -q tests/conformance
 
 chaos: setup ## break everything while writers run, SECONDS=60 long
-	CHAOS_SECONDS=$(SECONDS) $(BIN)/pytest -q -s tests/faults
+	CHAOS_SECONDS=$(SECONDS) $(BIN)/pytest -q -s tests/faults tests/worker/test_webhooks.py
 
 bench: setup ## against PostGraphile 5 and graphql-yoga, on one database; BENCH_* and SCALE as in tests/load/bench/README.md
 	@$(BIN)/pytest -q tests/load/bench
