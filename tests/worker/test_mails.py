@@ -174,19 +174,19 @@ async def test_killed_between_the_servers_yes_and_the_acknowledgement_it_is_the_
     urls: Urls, database: Database, admin: asyncpg.Connection, tenant: Tenant, post: Post
 ):
     await tell(database, tenant, "viewer")
+    whose = f"viewer@{tenant.code}.example"  # mails of other tests' organizations may go out as well
     async with worker(urls, post.server()) as process:
         post.taken = lambda: os.kill(process.pid, signal.SIGKILL)
         assert await asyncio.to_thread(process.wait, 30) == -signal.SIGKILL
     post.taken = lambda: None
-    assert len(post.mails) == 1
+    assert len(post.to(whose)) == 1
     assert (await the_job(admin, tenant))["status"] == "running"
     await admin.execute(
         "update pgmq.q_email_notifications set vt = clock_timestamp()"
     )  # what the dead held is free in time
     async with worker(urls, post.server()):
         await until(in_state(admin, tenant, "succeeded"), 30)
-    assert len(post.mails) == 2
-    first, second = post.mails
+    first, second = post.to(whose)
     assert (first["Message-ID"], first["Date"]) == (second["Message-ID"], second["Date"])
 
 
