@@ -122,10 +122,10 @@ async def test_missed_runs_are_caught_up_once_and_two_leaders_run_once(
     assert [(run["missed"], run["plant_id"]) for run in ran] == [(0, tenant.plants[0]), (4, None)]
     (hourly,) = [row for row in await rows(admin, tenant) if row["code"] == "test.hourly"]
     assert hourly["next_run_at"] > now
-    payload = await admin.fetchval(
-        "select message -> 'payload' from pgmq.q_background_jobs where headers ->> 'org' = $1", str(org)
+    payloads = await admin.fetch(
+        "select message -> 'payload' as sent from pgmq.q_background_jobs where headers ->> 'org' = $1", str(org)
     )
-    assert f'"schedule": {hourly["id"]}' in payload
+    assert sum(f'"schedule": {hourly["id"]}' in row["sent"] for row in payloads) == 1
     document = """{ schedules(where: {code: {eq: "test.hourly"}}) { nodes { code nextRunAt runs { nodes { missed job { status kind } } } } }
                     scheduleRuns { nodes { scheduledFor schedule { code } plant { id } } } }"""
     shown = await house.data(tenant.actor(), document)
