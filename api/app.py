@@ -175,6 +175,7 @@ def create_app(
         exception_handlers={HTTPException: _not_here},
     )
     app.state.drain = drain
+    app.state.database = database
     app.state.hub = hub
     app.state.streams = streams
     app.state.beside = beside

@@ -8,9 +8,9 @@ from typing import Any
 import asyncpg
 import structlog
 from graphql import FieldNode, GraphQLError, GraphQLSyntaxError, VariableDefinitionNode
-from sqlalchemy.exc import TimeoutError as PoolTimeout
 from strawberry.exceptions import StrawberryInputCoercionError
 
+from db.connections import PoolTimeout
 from schema.faults import Fault
 
 log = structlog.stdlib.get_logger("api.errors")

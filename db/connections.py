@@ -1,51 +1,42 @@
-"""The pool: connections stay open with what SQLAlchemy keeps around them, so that taking one is a list's `pop`.
-
-SQLAlchemy's own asynchronous pool goes through a greenlet at every turn, which costs more than a small statement does.
-"""
+"""The pool: connections stay open, so that taking one is a list's `pop`."""
 
 from __future__ import annotations
 
 import asyncio
+import json
 from collections import deque
-from typing import Any
+from collections.abc import Awaitable, Callable
+from typing import Any, TypeAlias
 
-from sqlalchemy.exc import TimeoutError as PoolTimeout
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, AsyncSession
+import asyncpg
+
+Held: TypeAlias = Any
+"""An open connection of the driver, for one transaction at a time."""
 
 
-class Held:
-    """An open connection, for one transaction at a time."""
+CLOSE_SECONDS = 2.0
 
-    __slots__ = ("_session", "connection", "driver")
 
-    def __init__(self, connection: AsyncConnection, driver: Any) -> None:
-        self.connection = connection
-        self.driver = driver
-        """asyncpg's connection."""
-        self._session: AsyncSession | None = None
+class PoolTimeout(Exception):
+    """No connection became free in time."""
 
-    @property
-    def session(self) -> AsyncSession:
-        """Made when a transaction first asks for it: many never do."""
-        if self._session is None:
-            self._session = AsyncSession(self.connection, expire_on_commit=False)
-        return self._session
 
-    async def flush(self) -> None:
-        if self._session is not None:
-            await self._session.flush()
-
-    async def close_session(self) -> None:
-        if self._session is not None:
-            session, self._session = self._session, None
-            await session.close()
+async def connect(url: str, *, statement_timeout_ms: int) -> Held:
+    """The driver reads the URL itself: sslmode and the like are its own."""
+    settings = {"timezone": "UTC", "jit": "off", "statement_timeout": str(int(statement_timeout_ms))}
+    connection = await asyncpg.connect(
+        url, server_settings=settings, timeout=5, statement_cache_size=200, max_cached_statement_lifetime=0
+    )
+    for name in ("json", "jsonb"):  # values go in as text that is JSON already, and come out as Python's
+        await connection.set_type_codec(name, schema="pg_catalog", encoder=str, decoder=json.loads)
+    return connection
 
 
 class Connections:
     """At most `size` of them. Who finds none waits for its turn, not longer than `timeout` seconds."""
 
-    def __init__(self, engine: AsyncEngine, *, size: int, timeout: float) -> None:
-        self._engine = engine
+    def __init__(self, connect: Callable[[], Awaitable[Held]], *, size: int, timeout: float) -> None:
+        self.connect = connect
         self._size = size
         self._timeout = timeout
         self._made = 0
@@ -86,21 +77,14 @@ class Connections:
     def give(self, held: Held) -> None:
         self._pass_on(held)
 
-    async def drop(self, held: Held) -> None:
+    def drop(self, held: Held) -> None:
         """Throw a connection away, so that nothing of its transaction outlives it."""
-        held._session = None
+        held.terminate()
         self._pass_on(None)
-        await held.connection.invalidate()
-        await held.connection.close()
 
     async def replaced(self, held: Held) -> Held:
         """A new connection in the place of one that has died."""
-        try:
-            await held.connection.invalidate()
-            await held.connection.close()
-        except BaseException:
-            self._pass_on(None)
-            raise
+        held.terminate()
         return await self._make(counted=True)
 
     async def close(self) -> None:
@@ -109,8 +93,10 @@ class Connections:
         free, self._free = self._free, []
         self._made -= len(free)
         for held in free:
-            await held.connection.close()
-        await self._engine.dispose()
+            try:
+                await held.close(timeout=CLOSE_SECONDS)
+            except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError):
+                held.terminate()
 
     def _pass_on(self, held: Held | None) -> None:
         """A connection, or the place of one, to who waits longest."""
@@ -123,16 +109,14 @@ class Connections:
             self._made -= 1
         elif self._closed:
             self._made -= 1
-            held.driver.terminate()
+            held.terminate()
         else:
             self._free.append(held)
 
     async def _make(self, *, counted: bool = False) -> Held:
         self._made += not counted
         try:
-            connection = await self._engine.connect()
-            driver = (await connection.get_raw_connection()).driver_connection
+            return await self.connect()
         except BaseException:
             self._pass_on(None)
             raise
-        return Held(connection, driver)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncpg
-from sqlalchemy.exc import TimeoutError as PoolTimeout
+
+from db.connections import PoolTimeout
 
 CLASSES = ("08", "40", "53", "55", "57")
 """Of SQLSTATE: lost connections, rollbacks of transactions, too little of something, locks, an operator's hand."""
@@ -15,7 +16,4 @@ CUT = (asyncpg.InterfaceError, asyncpg.InternalClientError, OSError, PoolTimeout
 
 def unavailable(error: BaseException) -> bool:
     """Did the server go away, or give up on a transaction."""
-    cause = getattr(error, "orig", None) or error
-    if isinstance(cause.__cause__ or cause, CUT):
-        return True
-    return str(getattr(cause, "sqlstate", None) or getattr(cause, "pgcode", None) or "")[:2] in CLASSES
+    return isinstance(error, CUT) or str(getattr(error, "sqlstate", None) or "")[:2] in CLASSES

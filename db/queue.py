@@ -47,7 +47,6 @@ async def enqueue_many(
     encoded = [orjson.dumps(payload) for payload in payloads]
     if any(len(one) > MOST_BYTES for one in encoded):
         raise ValueError(f"the payload of a job has at most {MOST_BYTES} bytes: pass ids, read rows")
-    await tx.session.flush()  # what the job is about is written before it
     given = {
         "queue": str(queue),
         "kind": kind,

@@ -11,21 +11,21 @@ from contextlib import asynccontextmanager
 from typing import Any, TypeVar, cast
 
 import asyncpg
-from sqlalchemy import Row, select, text
-from sqlalchemy.exc import DBAPIError, IntegrityError
-from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, create_async_engine
-from sqlalchemy.pool import NullPool
+from sqlalchemy import Row, Select, select, text
 from sqlalchemy.sql import Executable
 
 from db.actor import ANONYMOUS, NOWHERE, Access, Actor, Scope
-from db.base import LedgerTable, TenantTable
-from db.connections import Connections, Held
+from db.base import LedgerTable, Table, TenantTable
+from db.connections import Connections, Held, connect
 from db.context import CONTEXT, CONTEXT_SETTINGS, scope_statement, settings_of, settings_statement
 from db.refusal import AlreadyExists, NotFound, NotPermitted, VersionConflict
+from db.rows import Rows, by_id, read
+from db.statements import ready
 
 L = TypeVar("L", bound=LedgerTable)
 Unique = Mapping[str, tuple[str, ...]]
 """Names of unique constraints, each with the input path its violation is reported at."""
+Params = Mapping[str, Any] | None
 
 
 class ReadTx:
@@ -37,34 +37,52 @@ class ReadTx:
         self._scope = scope
 
     @property
-    def session(self) -> AsyncSession:
-        return self._held.session
-
-    @property
     def org(self) -> int:
         assert self.actor.organization_id is not None, "a caller who is signed in"
         return self.actor.organization_id
 
-    async def rows(self, statement: Executable, params: Mapping[str, Any] | None = None) -> Sequence[Row[Any]]:
-        return (await self.session.execute(statement, params)).all()
+    async def rows(self, statement: Executable, params: Params = None) -> Sequence[Row[Any]]:
+        sent = ready(statement, params)
+        records = await self.fetch(sent.text, sent.values)
+        if not records:
+            return []
+        shape = sent.shape(records)
+        return [shape.row(record) for record in records]
 
-    async def first(self, statement: Executable, params: Mapping[str, Any] | None = None) -> Row[Any] | None:
-        return (await self.session.execute(statement, params)).first()
+    async def first(self, statement: Executable, params: Params = None) -> Row[Any] | None:
+        found = await self.rows(statement, params)
+        return found[0] if found else None
 
-    async def scalar(self, statement: Executable, params: Mapping[str, Any] | None = None) -> Any:
-        return (await self.session.execute(statement, params)).scalar()
+    async def scalar(self, statement: Executable, params: Params = None) -> Any:
+        found = await self.first(statement, params)
+        return None if found is None else found[0]
 
-    async def scalars(self, statement: Executable, params: Mapping[str, Any] | None = None) -> list[Any]:
-        return list((await self.session.execute(statement, params)).scalars().all())
+    async def scalars(self, statement: Executable, params: Params = None) -> list[Any]:
+        """The first value of each row; of a table that is selected as such, its rows."""
+        model = _selected(statement)
+        if model is None:
+            return [row[0] for row in await self.rows(statement, params)]
+        sent = ready(statement, params)
+        return self._take(model, await self.fetch(sent.text, sent.values), held=_locks(statement))
+
+    async def one(self, statement: Executable, params: Params = None) -> Any:
+        """What `scalars` answers of a statement that finds one row or none."""
+        found = await self.scalars(statement, params)
+        return found[0] if found else None
+
+    async def fetch(self, statement: str, values: Sequence[Any]) -> Sequence[Any]:
+        """The records of a statement that is text already. Raises, as everything here, the driver's own errors."""
+        records: Sequence[Any] = await self._held.fetch(statement, *values)
+        return records
 
     async def fetchrow(self, statement: str, values: Sequence[Any]) -> Any:
-        """The first row of a statement that is text already: past SQLAlchemy, which costs more than small statements do.
-        Raises the driver's own errors."""
-        return await self._held.driver.fetchrow(statement, *values)
+        """The first of them, or None."""
+        return await self._held.fetchrow(statement, *values)
 
     async def get(self, model: type[L], id: int) -> L | None:
         """A row of the caller's organization that the caller may see."""
-        return (await self.session.execute(_by_id(model, self.org, id))).scalar_one_or_none()
+        found = self._take(model, await self.fetch(by_id(model, False), [self.org, id]))
+        return found[0] if found else None
 
     async def found(self, model: type[L], id: int, *, path: tuple[str | int, ...] = ("id",)) -> L:
         row = await self.get(model, id)
@@ -75,37 +93,77 @@ class ReadTx:
     async def use_scope(self, scope: Scope) -> None:
         """Show the rows of other plants from here on: a permission may hold in fewer plants than the last one did."""
         if scope != self._scope:
-            await self.session.execute(text(scope_statement(scope)))
+            await self._held.execute(scope_statement(scope))
             self._scope = scope
+
+    def _take(self, model: type[Any], records: Sequence[Any], *, held: bool = False) -> list[Any]:
+        return [read(model, record) for record in records]
 
 
 class WriteTx(ReadTx):
-    """A transaction that may write. Every WriteTx can be handed to code that reads."""
+    """A transaction that may write. Every WriteTx can be handed to code that reads. What was changed of its rows is sent
+    before anything else is asked."""
+
+    def __init__(self, actor: Actor, held: Held, scope: Scope) -> None:
+        super().__init__(actor, held, scope)
+        self._rows = Rows(super().fetch)
+        self.stale = False
+        """A statement has written past the rows in hand: they may not be as they are here."""
 
     def add(self, row: L) -> L:
         row.organization_id = self.org
-        self.session.add(row)
+        self._rows.add(row)
         return row
+
+    async def delete(self, row: LedgerTable) -> None:
+        table = type(row).__table__.fullname  # type: ignore[attr-defined]
+        await self.fetch(f"delete from {table} where organization_id = $1 and id = $2", [self.org, row.id])
+        self._rows.forget(row)
 
     async def flush(self, unique: Unique | None = None) -> None:
         """Send what changed. A violated unique constraint named in `unique` is refused at its input path."""
         try:
-            await self.session.flush()
-        except IntegrityError as error:
-            name = constraint_name(error)
+            await self._rows.flush()
+        except asyncpg.UniqueViolationError as error:
+            name = error.constraint_name
             if unique is None or name is None or name not in unique:
                 raise
             raise AlreadyExists("This is taken already in the organization", path=unique[name]) from error
 
-    async def execute(self, statement: Executable, params: Mapping[str, Any] | None = None) -> Any:
-        return await self.session.execute(statement, params)
+    async def let_go(self) -> None:
+        """Send what changed, and have no row in hand any more."""
+        await self.flush()
+        self._rows.clear()
+
+    async def execute(self, statement: Executable, params: Params = None) -> int:
+        """Run what answers nothing; how many rows it touched."""
+        await self._sent()
+        self.stale = True
+        sent = ready(statement, params)
+        done = str(await self._held.execute(sent.text, *sent.values))
+        return int(count) if (count := done.rpartition(" ")[2]).isdigit() else 0
+
+    async def fetch(self, statement: str, values: Sequence[Any]) -> Sequence[Any]:
+        await self._sent()
+        return await super().fetch(statement, values)
+
+    async def fetchrow(self, statement: str, values: Sequence[Any]) -> Any:
+        await self._sent()
+        return await super().fetchrow(statement, values)
+
+    async def _sent(self) -> None:
+        if self._rows.waiting:
+            await self._rows.flush()
+
+    def _take(self, model: type[Any], records: Sequence[Any], *, held: bool = False) -> list[Any]:
+        return self._rows.take(model, records, held=held)
 
     async def locked(
         self, model: type[L], id: int, *, path: tuple[str | int, ...] = ("id",), version: int | None = None
     ) -> L:
         """The row, held until the transaction ends, so that what is decided on it still holds when it is written."""
-        statement = _by_id(model, self.org, id).with_for_update().execution_options(populate_existing=True)
-        row: L | None = (await self.session.execute(statement)).scalar_one_or_none()
+        found = self._take(model, await self.fetch(by_id(model, True), [self.org, id]), held=True)
+        row: L | None = found[0] if found else None
         if row is None:
             if await self.get(model, id) is not None:
                 raise NotPermitted("You may see this, but not change it in this plant", path=path)
@@ -118,7 +176,7 @@ class WriteTx(ReadTx):
 
     async def key_lock(self, *parts: object) -> None:
         """Hold a name of the organization's until the transaction ends."""
-        await self.session.execute(select(_advisory("pg_advisory_xact_lock", self.org, parts)))
+        await self.rows(select(_advisory("pg_advisory_xact_lock", self.org, parts)))
 
     async def try_key_lock(self, *parts: object) -> bool:
         return bool(await self.scalar(select(_advisory("pg_try_advisory_xact_lock", self.org, parts))))
@@ -128,27 +186,17 @@ class Database:
     """The pool of the application role's connections."""
 
     def __init__(
-        self, engine: AsyncEngine, *, pool_size: int, pool_timeout: float, statement_timeout_ms: int = 10_000
+        self, url: str, *, pool_size: int = 10, statement_timeout_ms: int = 10_000, pool_timeout: float = 5.0
     ) -> None:
-        self.engine = engine
-        self.connections = Connections(engine, size=pool_size, timeout=pool_timeout)
+        self.connections = Connections(
+            lambda: connect(url, statement_timeout_ms=statement_timeout_ms), size=pool_size, timeout=pool_timeout
+        )
         self._statement_timeout_ms = statement_timeout_ms
 
     @classmethod
-    def connect(
-        cls, url: str, *, pool_size: int = 10, statement_timeout_ms: int = 10_000, pool_timeout: float = 5.0
-    ) -> Database:
+    def connect(cls, url: str, **given: Any) -> Database:
         """`url` is postgresql://…; a connection found dead at BEGIN is replaced, so a restarted server is survived."""
-        settings = {"timezone": "UTC", "jit": "off", "statement_timeout": str(int(statement_timeout_ms))}
-        engine = create_async_engine(
-            "postgresql+asyncpg://",
-            async_creator=lambda: asyncpg.connect(  # the driver reads the URL itself: sslmode and the like are its own
-                url, server_settings=settings, timeout=5, statement_cache_size=200, max_cached_statement_lifetime=0
-            ),
-            isolation_level="AUTOCOMMIT",  # BEGIN is ours: it carries the context in the same round trip
-            poolclass=NullPool,  # `Connections` keeps them
-        )
-        return cls(engine, pool_size=pool_size, pool_timeout=pool_timeout, statement_timeout_ms=statement_timeout_ms)
+        return cls(url, **given)
 
     async def close(self) -> None:
         await self.connections.close()
@@ -167,8 +215,9 @@ class Database:
         """Commit when the block ends, roll back when it raises. Plants the permission does not hold in stay shut."""
         reads = actor.read_scope(None)
         async with self._begin(actor, reads, actor.write_scope(permission, access), read_only=False) as held:
-            yield WriteTx(actor, held, reads)
-            await held.flush()
+            tx = WriteTx(actor, held, reads)
+            yield tx
+            await tx.flush()
 
     @asynccontextmanager
     async def anonymous(self) -> AsyncIterator[WriteTx]:
@@ -182,19 +231,19 @@ class Database:
         given = (*settings_of(actor, scope), *values)
         held = await self.connections.take()
         try:
-            row = await held.driver.fetchrow(statement, *given)
+            row = await held.fetchrow(statement, *given)
         except BaseException as error:
-            if isinstance(error, asyncpg.PostgresError) and not held.driver.is_closed():
+            if isinstance(error, asyncpg.PostgresError) and not held.is_closed():
                 self.connections.give(held)  # the failed statement was its own transaction
                 raise
             if not isinstance(error, Exception):
-                await self.connections.drop(held)
+                self.connections.drop(held)
                 raise
             held = await self.connections.replaced(held)
             try:
-                row = await held.driver.fetchrow(statement, *given)
+                row = await held.fetchrow(statement, *given)
             except BaseException:
-                await self.connections.drop(held)
+                self.connections.drop(held)
                 raise
         self.connections.give(held)
         return row
@@ -205,10 +254,7 @@ class Database:
         # One simple query: text made here from integers and plain names only, never from a request's values.
         held = await self._started(f"{begin}; {settings_statement(actor, reads, writes, self._statement_timeout_ms)}")
         try:
-            try:
-                yield held
-            finally:
-                await held.close_session()
+            yield held
         except BaseException:
             await self._end(held, "rollback")
             raise
@@ -220,17 +266,17 @@ class Database:
         """A connection with the transaction begun; a pooled one that died meanwhile is replaced once."""
         held = await self.connections.take()
         try:
-            await held.driver.execute(begin)
+            await held.execute(begin)
             return held
         except Exception:  # whatever a dying connection makes of it; a living one does not refuse BEGIN
             held = await self.connections.replaced(held)
         except BaseException:
-            await self.connections.drop(held)  # half begun: never back into the pool
+            self.connections.drop(held)  # half begun: never back into the pool
             raise
         try:
-            await held.driver.execute(begin)
+            await held.execute(begin)
         except BaseException:
-            await self.connections.drop(held)
+            self.connections.drop(held)
             raise
         return held
 
@@ -238,18 +284,14 @@ class Database:
         """End the transaction; a connection that cannot is thrown away, so that no context outlives its transaction.
         Answers what PostgreSQL did: a transaction with a failed statement is rolled back by COMMIT."""
         try:
-            done = str(await held.driver.execute(how))
+            done = str(await held.execute(how))
         except BaseException:
-            await self.connections.drop(held)
+            self.connections.drop(held)
             if how == "commit":
                 raise
             return "LOST"
         self.connections.give(held)
         return done
-
-
-def _by_id(model: type[L], org: int, id: int) -> Any:
-    return select(model).where(model.organization_id == org, model.id == id)
 
 
 def _unknown(model: type[LedgerTable], path: tuple[str | int, ...]) -> NotFound:
@@ -261,19 +303,17 @@ def _advisory(function: str, org: int, parts: Sequence[object]) -> Any:
     return text(f"{function}(hashtextextended(:name, 0))").bindparams(name=name)
 
 
-def sqlstate(error: DBAPIError) -> str:
-    """The five characters PostgreSQL gives an error, or nothing."""
-    return str(getattr(error.orig, "sqlstate", None) or getattr(error.orig, "pgcode", None) or "")
+def _selected(statement: Executable) -> type[Table] | None:
+    """The table whose rows a statement selects as such."""
+    if not isinstance(statement, Select):
+        return None
+    (first, *_) = statement.column_descriptions
+    kind = first["type"]
+    return kind if isinstance(kind, type) and issubclass(kind, Table) else None
 
 
-def constraint_name(error: IntegrityError) -> str | None:
-    """The constraint a write broke, as PostgreSQL names it."""
-    cause: BaseException | None = error.orig
-    while cause is not None:
-        if name := getattr(cause, "constraint_name", None):
-            return str(name)
-        cause = cause.__cause__
-    return None
+def _locks(statement: Any) -> bool:
+    return statement._for_update_arg is not None
 
 
-__all__ = ["CONTEXT", "CONTEXT_SETTINGS", "Database", "ReadTx", "WriteTx", "constraint_name", "sqlstate"]
+__all__ = ["CONTEXT", "CONTEXT_SETTINGS", "Database", "ReadTx", "WriteTx"]

@@ -10,7 +10,6 @@ from datetime import datetime, timedelta
 from typing import Any, Protocol, TypeAlias
 
 import strawberry
-from sqlalchemy.exc import DBAPIError
 
 from db.actor import Access, Actor
 from db.cache import Cache, Compute, look, still_holds, wanted
@@ -148,7 +147,7 @@ class Context:
                 yield self._tx
             except BaseException as error:
                 await self._end(error)  # a failed statement leaves the transaction unusable for the fields beside
-                if isinstance(error, DBAPIError) and (fault := unstorable(error)):
+                if isinstance(error, Exception) and (fault := unstorable(error)):
                     raise fault from error
                 raise
 

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy.exc import DBAPIError
-
-from db.session import sqlstate
+import asyncpg
 
 
 class Fault(Exception):
@@ -36,9 +34,11 @@ def forbidden(permission: str) -> Fault:
     return Fault("FORBIDDEN", f"Requires the permission {permission}", permission=permission)
 
 
-def unstorable(error: DBAPIError) -> Fault | None:
+def unstorable(error: Exception) -> Fault | None:
     """The fault of a value PostgreSQL cannot hold or compare (SQLSTATE class 22), whatever let it through so far."""
-    return bad_input("A value is outside what can be stored or compared") if sqlstate(error)[:2] == "22" else None
+    return (
+        bad_input("A value is outside what can be stored or compared") if isinstance(error, asyncpg.DataError) else None
+    )
 
 
 def unauthenticated(message: str = "Sign in first") -> Fault:

@@ -10,12 +10,12 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy.exc import DBAPIError
+import asyncpg
 
 from db.actor import Access
 from db.base import LedgerTable
 from db.refusal import Refused
-from db.session import WriteTx, sqlstate
+from db.session import WriteTx
 from schema.context import Context, Info
 from schema.faults import unstorable
 from schema.idempotency import checked_key, first_answer, keep, request_hash, restored
@@ -24,7 +24,6 @@ from schema.node import Node, target
 from schema.payload import Payload, refused_as, result_fields
 
 ATTEMPTS = 3
-SERIALIZATION_FAILURES = {"40001", "40P01"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,10 +74,10 @@ class Mutation:
         for attempt in range(1, ATTEMPTS + 1):
             try:
                 return await self._once(context, field, input, key, hash, given)
-            except DBAPIError as error:
-                if fault := unstorable(error):
-                    raise fault from error
-                if attempt == ATTEMPTS or sqlstate(error) not in SERIALIZATION_FAILURES:
+            except asyncpg.DataError as error:
+                raise unstorable(error) or error from error
+            except (asyncpg.SerializationError, asyncpg.DeadlockDetectedError):
+                if attempt == ATTEMPTS:
                     raise
                 await asyncio.sleep(random.uniform(0.01, 0.05) * 2**attempt)
         raise AssertionError("unreachable")

@@ -10,7 +10,6 @@ from typing import Any
 import asyncpg
 import strawberry
 from graphql import OperationDefinitionNode, parse
-from sqlalchemy import event
 from strawberry.types import ExecutionResult
 
 from api.responses import dumps
@@ -184,19 +183,38 @@ class Statements:
     """The statements sent to the database while it is entered."""
 
     def __init__(self, database: Database) -> None:
-        self._engine = database.engine.sync_engine
+        self._connections = database.connections
+        self._connect = database.connections.connect
+        self._watched: list[Any] = []
         self.seen: list[str] = []
 
-    def _note(self, _connection: Any, _cursor: Any, statement: str, *_: Any) -> None:
-        self.seen.append(statement)
+    def _note(self, record: Any) -> None:
+        if not record.query.startswith(("begin", "commit", "rollback")):
+            self.seen.append(record.query)
+
+    def _watch(self, connection: Any) -> Any:
+        connection.add_query_logger(self._note)
+        self._watched.append(connection)
+        return connection
+
+    async def _connected(self) -> Any:
+        return self._watch(await self._connect())
 
     def __enter__(self) -> Statements:
-        event.listen(self._engine, "before_cursor_execute", self._note)
+        for connection in self._connections._free:
+            self._watch(connection)
+        self._connections.connect = self._connected
         return self
 
     def __exit__(self, *_: object) -> None:
-        event.remove(self._engine, "before_cursor_execute", self._note)
+        self._connections.connect = self._connect
+        for connection in self._watched:
+            connection.remove_query_logger(self._note)
+
+    def of(self, words: str) -> int:
+        """How many of them have these words in them."""
+        return sum(words in statement for statement in self.seen)
 
     @property
     def selects(self) -> list[str]:
-        return [s for s in self.seen if s.lstrip().upper().startswith("SELECT") and "set_config" not in s]
+        return [s for s in self.seen if s.lstrip().lower().startswith("select") and "set_config" not in s]

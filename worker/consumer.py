@@ -9,11 +9,10 @@ from contextlib import suppress
 from typing import Any
 
 import asyncpg
-from sqlalchemy.exc import DBAPIError
-from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from api import metrics
 from api.logs import log
+from db.connections import PoolTimeout
 from db.session import Database
 from schema.work import Handler
 from worker.calls import Calls
@@ -27,7 +26,7 @@ IDLE_SECONDS = 0.25
 PAUSE_SECONDS = 2.0
 
 LOST = (
-    asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError, DBAPIError, PoolTimeout, OSError, TimeoutError,
+    asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError, PoolTimeout, OSError, TimeoutError,
 )  # fmt: skip
 
 logger = log("worker.consumer")

@@ -5,9 +5,8 @@ from __future__ import annotations
 import asyncio
 from datetime import UTC, datetime
 
-from sqlalchemy.exc import SQLAlchemyError
-
 from api.logs import log
+from db.connections import PoolTimeout
 from db.outage import unavailable
 from db.session import Database
 from modules.identity.public import ResetMail, mail_not_sent, take_mails
@@ -67,6 +66,6 @@ async def keep_mailing(database: Database, server: MailServer, *, every: float =
         try:
             while await send_one(database, server):
                 pass
-        except (*LOST, SQLAlchemyError) as error:
+        except (*LOST, PoolTimeout) as error:
             logger.warning("mailing interrupted", error=type(error).__name__)
         await asyncio.sleep(every)

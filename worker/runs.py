@@ -57,9 +57,7 @@ class Runner:
                 assert isinstance(handler, InTransaction)
                 async with asyncio.timeout(handler.policy.seconds):
                     await handler.run(tx, message.job)
-                    if tx.session.new or tx.session.dirty or tx.session.deleted:
-                        await tx.flush()
-                tx.session.expunge_all()
+                    await tx.let_go()
                 done.append(message)
                 if time.monotonic() - began > GROUP_SECONDS:
                     break

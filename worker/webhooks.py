@@ -13,12 +13,11 @@ from typing import Any
 
 import asyncpg
 from graphql import GraphQLSchema
-from sqlalchemy.exc import DBAPIError
-from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from api import metrics
 from api.logs import log
 from db.actor import Actor
+from db.connections import PoolTimeout
 from db.session import Database
 from modules.platform.public import webhook_deliveries, webhook_rules, webhook_sending
 from schema.work import Handler, Outside, Policy, Postpone, Work
@@ -42,7 +41,7 @@ WAKE = "ev"
 
 Moved = webhook_deliveries.Moved
 LOST = (
-    asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError, DBAPIError, PoolTimeout, OSError, TimeoutError,
+    asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError, PoolTimeout, OSError, TimeoutError,
 )  # fmt: skip
 
 logger = log("worker.webhooks")

@@ -4,20 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Iterator
-from contextlib import AsyncExitStack, contextmanager
+from contextlib import AsyncExitStack
 from typing import Any
 
 import asyncpg
 import pytest
-from sqlalchemy import event
-from sqlalchemy.engine import Engine
 
 from schema.ids import encode
 from tests.api.conftest import Live
 from tests.api.floor import Floor
 from tests.api.test_sockets import initialised, receive, send, subscribe
-from tests.support import Tenant
+from tests.support import Statements, Tenant
 
 pytestmark = pytest.mark.usefixtures("relay")
 PROJECTS = """subscription($where: ProjectWhere, $after: String, $snapshot: Boolean, $every: Int) {
@@ -29,22 +26,6 @@ MACHINES = "subscription { machineEvents { cursor object { id name plant { code 
 @pytest.fixture
 def floor(admin: asyncpg.Connection, tenant: Tenant) -> Floor:
     return Floor(admin, tenant)
-
-
-@contextmanager
-def statements(words: str) -> Iterator[list[str]]:
-    """Statements of the whole process that have these words in them."""
-    seen: list[str] = []
-
-    def note(_connection: Any, _cursor: Any, statement: str, *_: Any) -> None:
-        if words in statement:
-            seen.append(statement)
-
-    event.listen(Engine, "before_cursor_execute", note)
-    try:
-        yield seen
-    finally:
-        event.remove(Engine, "before_cursor_execute", note)
 
 
 async def members(live: Live, tenant: Tenant, expected: list[int]) -> None:
@@ -84,12 +65,12 @@ async def test_the_same_subscription_is_executed_once(live: Live, tenant: Tenant
         )
         lines = stream.aiter_lines()
         await members(live, tenant, [5])
-        with statements("FROM app.projects") as reads, statements("FROM app.plants") as links:
+        with Statements(live.app.state.database) as statements:
             await floor.change("projects", project, name="1")
             told = [await receive(socket) for socket in (sockets[0], *sockets)]
             while not (line := await anext(lines)).startswith("data: {"):
                 pass
-        assert len(reads) == len(links) == 1
+        assert [statements.of("FROM app.projects"), statements.of("FROM app.plants")] == [1, 1]
         assert {message["id"] for message in told} == {"1", "ä" * 90, "another"}
         answers = [message["payload"] for message in told] + [json.loads(line.removeprefix("data: "))]
         assert all(answer == answers[0] for answer in answers)
@@ -108,7 +89,7 @@ async def test_events_that_wait_are_read_together(
         for socket in (one, two):
             await subscribe(socket, PROJECTS)
         await members(live, tenant, [2])
-        with statements("FROM app.projects") as reads, statements("FROM app.plants") as links:
+        with Statements(live.app.state.database) as statements:
             async with admin.transaction():
                 await admin.execute(f"set local app.org_id = '{tenant.organization_id}'")
                 await admin.execute(
@@ -116,7 +97,7 @@ async def test_events_that_wait_are_read_together(
                 )
             told = [[await receive(socket) for _ in projects] for socket in (one, two)]
         assert told[0] == told[1]
-        assert len(reads) == len(links) < len(projects) / 2
+        assert statements.of("FROM app.projects") == statements.of("FROM app.plants") < len(projects) / 2
 
 
 async def test_what_differs_is_never_shared(

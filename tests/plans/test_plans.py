@@ -36,14 +36,14 @@ async def acme(factory: Factory) -> Actor:
 @pytest.fixture
 async def logged(factory: Factory) -> AsyncIterator[tuple[House, list[str]]]:
     """The factory over a single connection, and every statement it is sent."""
-    database = factory.house.database
-    single = Database(database.engine, pool_size=1, pool_timeout=5)
+    single = Database.connect("", pool_size=1)
+    single.connections.connect = factory.house.database.connections.connect
     seen: list[str] = []
     held = await single.connections.take()
-    held.driver.add_query_logger(lambda record: seen.append(record.query))
+    held.add_query_logger(lambda record: seen.append(record.query))
     single.connections.give(held)
     yield House(factory.house.schema, single), seen
-    await held.connection.close()
+    await single.close()
 
 
 def prepared(house: House, document: str) -> Prepared:

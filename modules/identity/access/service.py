@@ -165,16 +165,14 @@ async def set_plant_access(
         if wanted and own is not None and plant_id not in own:
             raise rules.ExceedsOwnRights("You may not do this in the plant yourself", path=(name,), permissions=[])
     await tx.key_lock("identity.plant_access", user_id)
-    row: PlantAccess | None = (
-        await tx.session.execute(
-            select(PlantAccess).where(
-                PlantAccess.organization_id == tx.org, PlantAccess.user_id == user_id, PlantAccess.plant_id == plant_id
-            )
+    row: PlantAccess | None = await tx.one(
+        select(PlantAccess).where(
+            PlantAccess.organization_id == tx.org, PlantAccess.user_id == user_id, PlantAccess.plant_id == plant_id
         )
-    ).scalar_one_or_none()
+    )
     if not read:
         if row is not None:
-            await tx.session.delete(row)
+            await tx.delete(row)
         return user, None
     if row is None:
         row = tx.add(PlantAccess(user_id=user_id, plant_id=plant_id))

@@ -15,19 +15,15 @@ from modules.identity.tables import App, AppKey, Organization
 
 async def actor_of_key(tx: ReadTx, key_id: int, *, now: datetime) -> Actor | None:
     """Who calls with a key of the organization; None where it was revoked or has expired, or its app is archived."""
-    row = await tx.first(
-        select(AppKey, App.archived_at.label("gone_at"))
-        .join(App, (App.organization_id == AppKey.organization_id) & (App.id == AppKey.app_id))
-        .where(AppKey.organization_id == tx.org, AppKey.id == key_id)
-    )
-    if row is None:
+    key = await tx.get(AppKey, key_id)
+    if key is None or not _in_use(key, now):
         return None
-    gone = select(Organization.archived_at).where(Organization.organization_id == tx.org)
-    if await tx.scalar(gone) is not None:
-        return None
-    key: AppKey = row.AppKey
-    if row.gone_at is not None or not _in_use(key, now):
-        return None
+    for gone in (
+        select(App.archived_at).where(App.organization_id == tx.org, App.id == key.app_id),
+        select(Organization.archived_at).where(Organization.organization_id == tx.org),
+    ):
+        if await tx.scalar(gone) is not None:
+            return None
     held, plants = (
         (EVERYWHERE, None) if key.plant_id is None else (Scope.of_plants([key.plant_id]), frozenset({key.plant_id}))
     )

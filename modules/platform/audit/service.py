@@ -30,10 +30,10 @@ async def as_of(tx: ReadTx, table: type[LedgerTable], type_name: str, id: int, a
         AuditEntry.entity_id == id,
     )
     last = select(AuditEntry).where(*mine, AuditEntry.created_at <= at).order_by(AuditEntry.id.desc()).limit(1)
-    if (entry := (await tx.session.execute(last)).scalar_one_or_none()) is not None:
+    if (entry := await tx.one(last)) is not None:
         return Snapshot(entry.after, entry.id)
     first = select(AuditEntry).where(*mine).order_by(AuditEntry.id).limit(1)
-    if (entry := (await tx.session.execute(first)).scalar_one_or_none()) is not None:
+    if (entry := await tx.one(first)) is not None:
         created = _created(entry.before)
         known = entry.action is not AuditAction.INSERT and (created is None or created <= at)
         return Snapshot(entry.before if known else None, None)

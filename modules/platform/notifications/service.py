@@ -116,8 +116,7 @@ async def mark_read(tx: WriteTx, ids: Sequence[int], *, now: datetime) -> list[N
 
 async def mark_all_read(tx: WriteTx, *, until: datetime | None, now: datetime) -> int:
     """Note that the caller has read all that came up to a time."""
-    done = await tx.execute(_READ_ALL, {"org": tx.org, "user": person(tx), "until": until, "now": now})
-    return int(done.rowcount)
+    return await tx.execute(_READ_ALL, {"org": tx.org, "user": person(tx), "until": until, "now": now})
 
 
 async def preferences(tx: ReadTx) -> list[Preference]:

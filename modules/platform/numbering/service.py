@@ -63,13 +63,11 @@ async def set_scheme(tx: WriteTx, document_type: str, *, prefix: str, padding: i
         raise NotFound("There is no such document type", path=("documentType",))
     scheme = rules.checked_scheme(prefix, padding, yearly)
     await tx.key_lock("platform.numbering", document_type)
-    row: NumberingScheme | None = (
-        await tx.session.execute(
-            select(NumberingScheme).where(
-                NumberingScheme.organization_id == tx.org, NumberingScheme.document_type == document_type
-            )
+    row: NumberingScheme | None = await tx.one(
+        select(NumberingScheme).where(
+            NumberingScheme.organization_id == tx.org, NumberingScheme.document_type == document_type
         )
-    ).scalar_one_or_none()
+    )
     rules.same_version(0 if row is None else row.version, version)
     if row is None:
         row = tx.add(NumberingScheme(document_type=document_type))

@@ -22,7 +22,6 @@ async def begin(tx: WriteTx, *, device_id: str, sent_at: datetime, received_at: 
         )
     )
     await tx.flush()
-    await tx.session.refresh(batch, ["skew_seconds"])
     return batch
 
 

@@ -113,7 +113,6 @@ async def setting_reset(tx: WriteTx, input: SettingResetInput, now: datetime) ->
 
 
 async def _read(tx: ReadTx, key: str) -> Setting:
-    tx.session.expire_all()
     return _shown(service.declared()[key], (await service.rows(tx)).get(key))
 
 

@@ -42,8 +42,7 @@ async def get_setting(tx: ReadTx, key: str) -> Any:
 
 async def rows(tx: ReadTx) -> dict[str, Setting]:
     """What the organization has ever set, by key."""
-    found = await tx.session.execute(select(Setting).where(Setting.organization_id == tx.org))
-    return {row.key: row for row in found.scalars()}
+    return {row.key: row for row in await tx.scalars(select(Setting).where(Setting.organization_id == tx.org))}
 
 
 async def put(tx: WriteTx, key: str, value: rules.Value, *, version: int, now: datetime) -> None:
@@ -71,9 +70,7 @@ def _known(tx: WriteTx, key: str) -> rules.SettingKey:
 
 async def _write(tx: WriteTx, key: str, value: Any, is_set: bool, version: int, now: datetime) -> None:
     await tx.key_lock("platform.setting", key)
-    row = (
-        await tx.session.execute(select(Setting).where(Setting.organization_id == tx.org, Setting.key == key))
-    ).scalar_one_or_none()
+    row = await tx.one(select(Setting).where(Setting.organization_id == tx.org, Setting.key == key))
     rules.same_version(0 if row is None else row.version, version)
     if row is None:
         row = tx.add(Setting(key=key))

@@ -71,11 +71,11 @@ class Told:
 async def advance(tx: WriteTx, endpoint_id: int, *, now: datetime) -> Moved:
     """Make deliveries of the next events of an active endpoint. Nothing happens where somebody else is at it."""
     mine = (WebhookEndpoint.organization_id == tx.org, WebhookEndpoint.id == endpoint_id)
-    endpoint = (await tx.session.execute(_ENDPOINT.where(*mine))).scalar_one_or_none()
+    endpoint = await tx.one(_ENDPOINT.where(*mine))
     if endpoint is None:
         return Moved.ALL
     own = (WebhookProgress.organization_id == tx.org, WebhookProgress.id == endpoint_id)
-    progress = (await tx.session.execute(_PROGRESS.where(*own))).scalar_one_or_none()
+    progress = await tx.one(_PROGRESS.where(*own))
     if progress is None:
         return Moved.ALL
     actor = await actor_of_key(tx, endpoint.app_key_id, now=now)

@@ -59,11 +59,15 @@ class Outcome:
 
 async def next_open(tx: WriteTx, endpoint_id: int, key: str, *, now: datetime) -> Sending | None:
     """The oldest open delivery of an object, if its endpoint is to be told. Without rights the endpoint pauses."""
-    delivery = (await tx.session.execute(_oldest(tx.org, key))).scalar_one_or_none()
-    found = None if delivery is None else await tx.first(_endpoint(tx.org, endpoint_id))
-    if delivery is None or found is None:
+    delivery = await tx.one(_oldest(tx.org, key))
+    endpoint = None if delivery is None else await tx.get(WebhookEndpoint, endpoint_id)
+    if delivery is None or endpoint is None:
         return None
-    endpoint: WebhookEndpoint = found.WebhookEndpoint
+    failures: int = await tx.scalar(
+        select(WebhookProgress.failures).where(
+            WebhookProgress.organization_id == tx.org, WebhookProgress.id == endpoint_id
+        )
+    )
     if endpoint.archived_at is not None:
         _end(delivery, DeliveryStatus.SKIPPED, now, "The endpoint was archived")
         return None
@@ -77,7 +81,7 @@ async def next_open(tx: WriteTx, endpoint_id: int, key: str, *, now: datetime) -
     secrets = await tx.scalars(_SECRETS, {"endpoint": endpoint_id, "now": now})
     return Sending(
         delivery, endpoint.url, endpoint.selections.get(delivery.topic or ""), secrets, actor,
-        found.failures >= rules.FAILING,
+        failures >= rules.FAILING,
     )  # fmt: skip
 
 
@@ -194,17 +198,6 @@ async def _close(tx: WriteTx, delivery: WebhookDelivery, **values: Any) -> None:
 
 def _end(delivery: WebhookDelivery, status: DeliveryStatus, now: datetime, why: str) -> None:
     delivery.status, delivery.finished_at, delivery.last_error = status, now, why
-
-
-def _endpoint(org: int, id: int) -> Any:
-    joined = (WebhookProgress.organization_id == WebhookEndpoint.organization_id) & (
-        WebhookProgress.id == WebhookEndpoint.id
-    )
-    return (
-        select(WebhookEndpoint, WebhookProgress.failures)
-        .join(WebhookProgress, joined)
-        .where(WebhookEndpoint.organization_id == org, WebhookEndpoint.id == id)
-    )
 
 
 def _oldest(org: int, key: str) -> Any:

@@ -10,7 +10,6 @@ from typing import Any
 import asyncpg
 import pytest
 from sqlalchemy import text
-from sqlalchemy.exc import DBAPIError
 
 from db.refusal import ValidationFailed
 from db.session import Database
@@ -138,7 +137,7 @@ async def test_secrets_are_shown_once_and_reached_in_their_organization_alone(
     async with database.read(stranger.actor()) as tx:
         assert await tx.scalars(ask, given) == []
     async with database.read(tenant.actor()) as tx:
-        with pytest.raises(DBAPIError, match="permission denied"):
+        with pytest.raises(asyncpg.PostgresError, match="permission denied"):
             await tx.scalars(text("select secret from auth.webhook_secrets"))
     assert hook.secret.startswith(rules.SECRET_PREFIX)
     trail = await admin.fetchval(

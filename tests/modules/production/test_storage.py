@@ -8,7 +8,6 @@ from datetime import UTC, datetime
 import asyncpg
 import pytest
 from sqlalchemy import select, text
-from sqlalchemy.exc import DBAPIError
 
 from db.actor import Actor, Scope
 from db.demo import CONTEXT
@@ -63,7 +62,7 @@ async def test_the_view_refuses_rows_of_other_places(shop: Shop, tenant: Tenant,
     )
     values = {"org": tenant.organization_id, "plant": tenant.plants[0], "order": order, "step": step.id}
     for actor in (tenant.actor("operator", plants=[tenant.plants[1]]), stranger.actor(), of_department(tenant)):
-        with pytest.raises(DBAPIError, match=r"outside the caller's departments|check option"):
+        with pytest.raises(asyncpg.PostgresError, match=r"outside the caller's departments|check option"):
             async with shop.database.write(actor, "production.report") as tx:
                 await tx.execute(insert, values)
     async with shop.database.write(tenant.actor("operator"), "production.report") as tx:

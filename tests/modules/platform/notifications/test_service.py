@@ -9,7 +9,6 @@ from typing import Any
 import asyncpg
 import pytest
 from sqlalchemy import select, text
-from sqlalchemy.exc import DBAPIError
 
 from db.actor import Actor
 from db.session import Database
@@ -185,7 +184,7 @@ async def test_the_application_writes_nothing_but_the_time_of_reading(database: 
         "delete from app.notifications",
         "select * from app.notification_to_mail(1)",
     ):
-        with pytest.raises(DBAPIError, match=r"permission denied|only a job"):
+        with pytest.raises(asyncpg.PostgresError, match=r"permission denied|only a job"):
             async with database.write(tenant.actor("viewer")) as tx:
                 await tx.execute(text(statement))
 
@@ -196,7 +195,7 @@ async def test_nobody_reads_or_makes_preferences_of_another(database: Database, 
     async with database.read(tenant.actor()) as tx:
         assert await tx.rows(text("select * from app.notification_preferences")) == []
     theirs = {"user": tenant.users["viewer"], "kind": "sample.told", "channel": "email", "enabled": False}
-    with pytest.raises(DBAPIError, match="row-level security"):
+    with pytest.raises(asyncpg.PostgresError, match="row-level security"):
         async with database.write(tenant.actor()) as tx:
             await tx.execute(service._PREFER, {"org": tx.org, **theirs})
 

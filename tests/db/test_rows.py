@@ -1,0 +1,131 @@
+"""Rows in hand: one object per row, changes sent before anything is asked, what PostgreSQL made of them brought back."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import asyncpg
+import pytest
+from sqlalchemy import select, text
+
+from db.refusal import AlreadyExists
+from db.rows import Vanished
+from db.session import Database, WriteTx
+from modules.identity.tables import Department
+from tests.support import Tenant
+
+
+def of(tenant: Tenant) -> Any:
+    return select(Department).where(Department.organization_id == tenant.organization_id).order_by(Department.id)
+
+
+@asynccontextmanager
+async def sent(tx: WriteTx) -> AsyncIterator[list[str]]:
+    """What a transaction sends."""
+    seen: list[str] = []
+
+    def note(record: Any) -> None:
+        seen.append(record.query)
+
+    tx._held.add_query_logger(note)
+    yield seen
+    await asyncio.sleep(0)  # the driver tells of a statement a moment later
+    tx._held.remove_query_logger(note)
+
+
+async def test_a_row_is_one_object_however_it_is_read(database: Database, tenant: Tenant) -> None:
+    async with database.write(tenant.actor()) as tx:
+        one = await tx.found(Department, tenant.departments[0])
+        assert await tx.locked(Department, one.id) is one
+        assert (await tx.scalars(of(tenant)))[0] is one
+
+
+async def test_a_change_is_sent_before_anything_is_asked(database: Database, tenant: Tenant) -> None:
+    async with database.write(tenant.actor()) as tx:
+        row = await tx.locked(Department, tenant.departments[0])
+        row.name = "changed"
+        assert await tx.scalar(text("select name from app.departments where id = :id"), {"id": row.id}) == "changed"
+    async with database.read(tenant.actor()) as tx:
+        assert (await tx.found(Department, tenant.departments[0])).name == "changed"
+
+
+async def test_what_postgresql_made_of_it_is_there(database: Database, tenant: Tenant) -> None:
+    async with database.write(tenant.actor()) as tx:
+        row = await tx.locked(Department, tenant.departments[0])
+        version, at = row.version, row.updated_at
+        row.name = "again"
+        await tx.flush()
+        assert (row.version, row.updated_at > at) == (version + 1, True)
+        made = tx.add(Department(plant_id=tenant.plants[0], code="NEW", name="New"))
+        await tx.flush()
+        assert (made.version, made.archived_at) == (1, None)
+        assert await tx.get(Department, made.id) is made
+
+
+async def test_a_value_set_to_what_it_was_is_no_change(database: Database, tenant: Tenant) -> None:
+    async with database.write(tenant.actor()) as tx:
+        row = await tx.locked(Department, tenant.departments[0])
+        async with sent(tx) as statements:
+            row.name = "".join(row.name)
+            await tx.flush()
+            row.name, before = "x", row.name
+            row.name = before
+            await tx.flush()
+        assert statements == []
+
+
+async def test_rows_that_are_held_are_written_together(database: Database, tenant: Tenant) -> None:
+    async with database.write(tenant.actor()) as tx:
+        first, second = await tx.scalars(of(tenant).with_for_update())
+        first.name, second.description = "one", "two"
+        async with sent(tx) as statements:
+            await tx.flush()
+        assert len(statements) == 1
+        assert (first.name, second.description) == ("one", "two")
+    async with database.read(tenant.actor()) as tx:
+        assert [(row.name, row.description, row.version) for row in await tx.scalars(of(tenant))] == [
+            ("one", None, 2),
+            ("Department 2", "two", 2),
+        ]
+
+
+async def test_rows_that_are_not_held_keep_what_others_wrote(
+    database: Database, tenant: Tenant, admin: asyncpg.Connection
+) -> None:
+    async with database.write(tenant.actor()) as tx:
+        first, second = await tx.scalars(of(tenant))
+        await admin.execute("update app.departments set name = 'theirs' where id = $1", second.id)
+        first.name, second.description = "ours", "ours"
+        async with sent(tx) as statements:
+            await tx.flush()
+        assert len(statements) == 2
+    async with database.read(tenant.actor()) as tx:
+        assert [(row.name, row.description) for row in await tx.scalars(of(tenant))] == [
+            ("ours", None),
+            ("theirs", "ours"),
+        ]
+
+
+async def test_a_row_that_may_not_be_written_is_no_silence(database: Database, tenant: Tenant) -> None:
+    with pytest.raises(Vanished):
+        async with database.write(tenant.actor(), "no.such.permission") as tx:
+            row = await tx.found(Department, tenant.departments[0])
+            row.name = "x"
+
+
+async def test_a_taken_name_is_refused_where_it_was_given(database: Database, tenant: Tenant) -> None:
+    with pytest.raises(AlreadyExists) as refused:
+        async with database.write(tenant.actor()) as tx:
+            tx.add(Department(plant_id=tenant.plants[0], code="D1", name="Again"))
+            await tx.flush({"departments_organization_id_plant_id_code_key": ("code",)})
+    assert refused.value.path == ("code",)
+
+
+async def test_rows_of_a_list_of_keys_are_found_whatever_its_length(database: Database, tenant: Tenant) -> None:
+    async with database.read(tenant.actor()) as tx:
+        for ids in ([], tenant.departments[:1], tenant.departments, [*tenant.departments, 0]):
+            found = await tx.rows(of(tenant).with_only_columns(Department.id).where(Department.id.in_(ids)))
+            assert [row.id for row in found] == tenant.departments[: len(ids)]
