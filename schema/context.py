@@ -113,6 +113,8 @@ class Context:
         """The cursor a subscription's transport saw last: it goes on from there, whatever its document says."""
         self.together = together
         """The subscription is executed for a group: it begins now, and yields what was read together at once."""
+        self.posted: Any = None
+        """What the operation's one mutation has posted already: its answer is all that is left to do."""
         self.deadline: float | None = None
         """When the operation is stopped, by the event loop's clock."""
         self.loaders = Loaders(self)

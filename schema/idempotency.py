@@ -11,10 +11,12 @@ from collections.abc import Mapping
 from enum import Enum
 from typing import Any
 
+import orjson
 from sqlalchemy import bindparam, text
 from sqlalchemy.dialects.postgresql import JSONB
 
 from db.base import LedgerTable
+from db.rows import columns_of
 from db.session import WriteTx
 from schema.faults import Fault, bad_input
 from schema.node import Node
@@ -47,46 +49,34 @@ def checked_key(key: str | None, header: str | None) -> str | None:
 
 async def first_answer(tx: WriteTx, field: str, key: str, hash: bytes) -> dict[str, Any] | None:
     """The stored answer of this key, or None for the caller who is first; that caller holds the key until it commits."""
-    if not await tx.try_key_lock("idempotency", tx.actor.principal, field, key):
+    found = await tx.fetchrow(_FIRST, [tx.actor.principal, field, key])
+    if not found["free"]:
         raise Fault("IDEMPOTENCY_IN_PROGRESS", "The same request is still being worked on", retryable=True)
-    row = await tx.first(
-        text(
-            "select request_hash, result from app.idempotency_receipts"
-            " where organization_id = :org and principal = :principal and field = :field and key = :key"
-        ),
-        {"org": tx.org, "principal": tx.actor.principal, "field": field, "key": key},
-    )
-    if row is None:
+    if found["request_hash"] is None:
         return None
-    if bytes(row.request_hash) != hash:
+    if found["request_hash"] != hash:
         raise Fault("IDEMPOTENCY_KEY_REUSED", "This key belongs to another request", argument="idempotencyKey")
-    return dict(row.result)
+    return dict(found["result"])
 
 
 async def keep(tx: WriteTx, field: str, key: str, hash: bytes, result: Mapping[str, Any]) -> None:
     """Write the receipt: rows as they stand at this moment, other values as they are."""
-    stored = {name: await _snapshot(tx, value) for name, value in result.items()}
-    await tx.execute(
-        _INSERT,
-        {"org": tx.org, "principal": tx.actor.principal, "field": field, "key": key, "hash": hash, "result": stored},
-    )
+    stored = orjson.dumps({name: _snapshot(value) for name, value in result.items()}, default=str).decode()
+    await tx.fetch(_KEEP, [tx.org, tx.actor.principal, field, key, hash, stored])
 
 
-_INSERT = text(
+_FIRST = "select free, request_hash, result from app.first_answer($1, $2, $3)"
+_KEEP = (
     "insert into app.idempotency_receipts (organization_id, principal, field, key, request_hash, result)"
-    " values (:org, :principal, :field, :key, :hash, :result)"
-).bindparams(bindparam("result", type_=JSONB))
+    " values ($1, $2, $3, $4, $5, $6)"
+)
 
 
-async def _snapshot(tx: WriteTx, value: Any) -> Any:
+def _snapshot(value: Any) -> Any:
     if isinstance(value, LedgerTable):
-        name = value.__table__.fullname  # type: ignore[attr-defined]
-        return await tx.scalar(
-            text(f"select to_jsonb(t) from {name} t where organization_id = :org and id = :id"),
-            {"org": tx.org, "id": value.id},
-        )
+        return {name: value.__dict__[attribute] for attribute, name in columns_of(type(value)).names.items()}
     if isinstance(value, list):
-        return [await _snapshot(tx, v) for v in value]
+        return [_snapshot(v) for v in value]
     return value
 
 

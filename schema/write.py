@@ -5,10 +5,10 @@ from __future__ import annotations
 import asyncio
 import inspect
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Protocol
 
 import asyncpg
 
@@ -26,12 +26,20 @@ from schema.payload import Payload, refused_as, result_fields
 ATTEMPTS = 3
 
 
+class Reader(Protocol):
+    """Reads what a request asks of the changed rows, while their transaction is open."""
+
+    async def __call__(self, tx: WriteTx, results: Mapping[str, Any]) -> Any: ...
+
+
 @dataclass(frozen=True, slots=True)
 class Posted:
     """What came of a request: its answer, and whether that is the first one, given again."""
 
     payload: Payload
     replayed: bool = False
+    read: Any = None
+    """What the reader read; None where it was not asked."""
 
 
 class Mutation:
@@ -50,30 +58,44 @@ class Mutation:
         if unknown := self._takes - {"tx", "input", "now", "info", *(["prepared"] if before else [])}:
             raise TypeError(f"{function.__name__} asks for {unknown}; there is tx, input, now, info")
 
+    @property
+    def plain(self) -> bool:
+        """It needs nothing but its input."""
+        return self.before is None and "info" not in self._takes
+
     async def __call__(self, info: Info, input: Any = None) -> Payload:
         context = info.context
+        posted, context.posted = context.posted, None
         try:
-            prepared = None
-            if self.before is not None:
-                prepared = await self.before(info, input)
-                await context.renew()
-            header = context.idempotency_key if hasattr(input, "idempotency_key") else None
-            key = checked_key(getattr(input, "idempotency_key", None), header)
-            posted = await self.post(context, info.field_name, input, key=key, info=info, prepared=prepared)
+            if posted is None:
+                prepared = None
+                if self.before is not None:
+                    prepared = await self.before(info, input)
+                    await context.renew()
+                posted = await self.asked(context, info.field_name, input, info=info, prepared=prepared)
         except Refused as refused:
             return refused_as(self.payload, refused)
         if posted.replayed:
             context.extensions["idempotency"] = {"replayed": True}
         return posted.payload
 
-    async def post(
-        self, context: Context, field: str, input: Any, *, key: str | None, hash: bytes | None = None, **given: Any
+    async def asked(
+        self, context: Context, field: str, input: Any, reader: Reader | None = None, **given: Any
     ) -> Posted:
+        """As a request asks it: with the key of its input or of its header."""
+        header = context.idempotency_key if hasattr(input, "idempotency_key") else None
+        key = checked_key(getattr(input, "idempotency_key", None), header)
+        return await self.post(context, field, input, key=key, reader=reader, **given)
+
+    async def post(
+        self, context: Context, field: str, input: Any, *, key: str | None, hash: bytes | None = None,
+        reader: Reader | None = None, **given: Any,
+    ) -> Posted:  # fmt: skip
         """The effect and its receipt, once per key of this field; Refused where a rule said no."""
         hash = request_hash(input) if hash is None else hash
         for attempt in range(1, ATTEMPTS + 1):
             try:
-                return await self._once(context, field, input, key, hash, given)
+                return await self._once(context, field, input, key, hash, reader, given)
             except asyncpg.DataError as error:
                 raise unstorable(error) or error from error
             except (asyncpg.SerializationError, asyncpg.DeadlockDetectedError):
@@ -83,8 +105,9 @@ class Mutation:
         raise AssertionError("unreachable")
 
     async def _once(
-        self, context: Context, field: str, input: Any, key: str | None, hash: bytes, given: dict[str, Any]
-    ) -> Posted:
+        self, context: Context, field: str, input: Any, key: str | None, hash: bytes, reader: Reader | None,
+        given: dict[str, Any],
+    ) -> Posted:  # fmt: skip
         async with context.write(self.permission, self.access) as tx:
             if key is not None and (stored := await first_answer(tx, field, key, hash)) is not None:
                 return Posted(await self._replayed(tx, stored), replayed=True)
@@ -94,9 +117,13 @@ class Mutation:
             if isinstance(outcome, Refused):
                 return Posted(refused_as(self.payload, outcome))
             results = self._named(outcome)
+            if tx.stale:
+                await _read_again(tx, results)
             if key is not None:
                 await keep(tx, field, key, hash, results)
-            return Posted(self.payload(**{name: await self._shown(tx, name, value) for name, value in results.items()}))
+            read = None if reader is None else await reader(tx, results)
+            shown = {name: await self._shown(tx, name, value) for name, value in results.items()}
+            return Posted(self.payload(**shown), read=read)
 
     def _named(self, outcome: Any) -> dict[str, Any]:
         """A lone result stands for the payload's one field."""
@@ -106,12 +133,19 @@ class Mutation:
         return {only.python_name: outcome}
 
     async def _shown(self, tx: WriteTx, name: str, value: Any) -> Any:
-        """A changed row as its public object, read back so that what the database computed is in it."""
+        """A row as its public object. After it was written it says what the database made of it."""
         if isinstance(value, LedgerTable):
-            return (await by_keys(tx, self._node(name), [value.id]))[0]
+            return (await self._objects(tx, name, [value]))[0]
         if isinstance(value, list) and value and all(isinstance(v, LedgerTable) for v in value):
-            return await by_keys(tx, self._node(name), [v.id for v in value])
+            return await self._objects(tx, name, value)
         return value
+
+    async def _objects(self, tx: WriteTx, name: str, rows: list[Any]) -> list[Any]:
+        node = self._node(name)
+        declared = node.__declared__
+        if all(type(row) is declared.table for row in rows):
+            return [node.of({column: row.__dict__[column] for column in declared.columns}) for row in rows]
+        return await by_keys(tx, node, [row.id for row in rows])
 
     async def _replayed(self, tx: WriteTx, stored: dict[str, Any]) -> Payload:
         fields = {f.python_name: f for f in result_fields(self.payload)}
@@ -126,3 +160,11 @@ class Mutation:
 
     def _node(self, name: str) -> type[Node]:
         return target(next(f for f in result_fields(self.payload) if f.python_name == name))
+
+
+async def _read_again(tx: WriteTx, results: Mapping[str, Any]) -> None:
+    """Rows that were written by statements past them; each stays the object it is."""
+    for value in results.values():
+        for row in value if isinstance(value, list) else [value]:
+            if isinstance(row, LedgerTable):
+                await tx.get(type(row), row.id)
