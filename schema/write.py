@@ -65,7 +65,8 @@ class Mutation:
 
     async def __call__(self, info: Info, input: Any = None) -> Payload:
         context = info.context
-        posted, context.posted = context.posted, None
+        posted: Posted | None = context.posted
+        context.posted = None
         try:
             if posted is None:
                 prepared = None

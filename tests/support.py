@@ -9,7 +9,7 @@ from typing import Any
 
 import asyncpg
 import strawberry
-from graphql import OperationDefinitionNode, parse
+from graphql import OperationDefinitionNode, OperationType, parse
 from strawberry.types import ExecutionResult
 
 from api.responses import dumps
@@ -143,6 +143,10 @@ class House:
                 async with context.read(None):  # both executors see one state
                     pass
             planned = await Prepared(self.schema, parsed, operation).run(variables or {}, context)
+            if planned is not None and planned.posted is not None:
+                context.posted = planned.posted  # nothing is posted twice: the loaders complete the same
+            elif planned is not None and operation.operation is OperationType.MUTATION:
+                return ExecutionResult(data=planned.data, errors=planned.errors)
             result = await self.schema.execute(document, variable_values=variables, context_value=context)
         finally:
             await context.close()

@@ -8,6 +8,8 @@ from typing import Any
 import strawberry
 from graphql import (
     FieldNode,
+    GraphQLField,
+    GraphQLList,
     GraphQLNonNull,
     GraphQLObjectType,
     OperationDefinitionNode,
@@ -19,7 +21,7 @@ from graphql.execution.collect_fields import FieldDetails, FragmentDetails, coll
 from graphql.execution.values import VariableValues
 
 from schema.node import Column, Computed, SourceField, ToMany, ToOne, target
-from schema.plans.arguments import key_reader, reader
+from schema.plans.arguments import Read, key_reader, reader
 from schema.plans.encode import NAME_BYTES, carried, nullable, shown
 from schema.plans.finish import made
 from schema.plans.tree import (
@@ -66,7 +68,7 @@ class Collector:
         """Every type the plan reads, for the permissions it reads them under."""
 
     def roots(self) -> dict[str, list[FieldDetails]]:
-        root = self._schema.query_type
+        root = self._schema.get_root_type(self._operation.operation)
         assert root is not None
         return collect_fields(self._schema, self._fragments, self._variables, root, self._operation).grouped_field_set
 
@@ -95,6 +97,25 @@ class Collector:
             return One(key, page, self._selected(get_named_type(definition.type), details))
         raise NotPlanned(f"{node.name.value} has a function of its own")
 
+    def mutation(self, node: FieldNode) -> tuple[Any, GraphQLField, GraphQLObjectType]:
+        """A root field of Mutation: as it is declared, its definition, and the type of its payload."""
+        definition = self._schema.mutation_type.fields.get(node.name.value)  # type: ignore[union-attr]
+        if definition is None:
+            raise NotPlanned(f"{node.name.value} is the schema's own")
+        payload = get_named_type(definition.type)
+        assert isinstance(payload, GraphQLObjectType)
+        return definition.extensions["strawberry-definition"], definition, payload
+
+    def changed(self, key: str, definition: GraphQLField, details: list[FieldDetails]) -> One:
+        """An object in the payload of a mutation."""
+        if isinstance(get_nullable_type(definition.type), GraphQLList) or isinstance(definition.type, GraphQLNonNull):
+            raise NotPlanned(f"{key} is not one object")
+        page = self._page(Arguments(lambda _: {}, constant=True))
+        return One(_short(key), page, self._selected(get_named_type(definition.type), details))
+
+    def reads(self, field: Any, definition: GraphQLField, node: FieldNode) -> tuple[Read, bool]:
+        return reader(self._strawberry, field, definition, node)
+
     # --- objects --------------------------------------------------------------------------------------------------
 
     def _selected(self, parent: Any, details: list[FieldDetails]) -> Selected:
@@ -105,12 +126,12 @@ class Collector:
         if len(self.nodes) >= MOST_OBJECTS:
             raise NotPlanned("more objects than one statement should hold")
         self.nodes.append(node)
-        fields = tuple(self._field(parent, node, key, group) for key, group in self._below(parent, details).items())
+        fields = tuple(self._field(parent, node, key, group) for key, group in self.below(parent, details).items())
         if not fields:
             raise NotPlanned("nothing is asked of an object")
         return Selected(node, fields)
 
-    def _below(self, parent: GraphQLObjectType, details: list[FieldDetails]) -> dict[str, list[FieldDetails]]:
+    def below(self, parent: GraphQLObjectType, details: list[FieldDetails]) -> dict[str, list[FieldDetails]]:
         return collect_subfields(
             self._schema, self._fragments, self._variables, self._operation, parent, details
         ).grouped_field_set
@@ -161,7 +182,7 @@ class Collector:
         self, parent: Any, parts: tuple[str, ...], columns: tuple[Any, ...], details: list[FieldDetails]
     ) -> tuple[Any, ...] | None:
         found: list[tuple[str, int | str, Any]] = []
-        for key, group in self._below(parent, details).items():
+        for key, group in self.below(parent, details).items():
             name = group[0].node.name.value
             if name == "__typename":
                 found.append((_short(key), parent.name, None))
@@ -177,7 +198,7 @@ class Collector:
     ) -> Made:
         if any(carried(column, "c") is None for column in columns):
             raise NotPlanned(f"{key} is made of what JSON cannot carry")
-        below = None if details is None else lambda parent: self._below(parent, details)
+        below = None if details is None else lambda parent: self.below(parent, details)
         return Made(key, columns, made(columns, function, definition.type, below))
 
     # --- connections ----------------------------------------------------------------------------------------------
@@ -189,7 +210,7 @@ class Collector:
         connection: Any = get_named_type(definition.type)
         page = self._page(arguments)
         parts: list[Any] = []
-        for name_, group in self._below(connection, details).items():
+        for name_, group in self.below(connection, details).items():
             part, name = _short(name_), group[0].node.name.value
             if name == "__typename":
                 parts.append(Typename(part, connection.name))
@@ -198,11 +219,11 @@ class Collector:
             if name == "nodes":
                 parts.append(Nodes(part, self._selected(inner, group)))
             elif name == "edges":
-                parts.append(Edges(part, tuple(self._edge(inner, k, g) for k, g in self._below(inner, group).items())))
+                parts.append(Edges(part, tuple(self._edge(inner, k, g) for k, g in self.below(inner, group).items())))
             elif name in ("pageInfo", "totalCount"):
                 members = tuple(
                     (_short(k), f":{inner.name}" if (n := g[0].node.name.value) == "__typename" else n)
-                    for k, g in self._below(inner, group).items()
+                    for k, g in self.below(inner, group).items()
                 )
                 parts.append((Info if name == "pageInfo" else Total)(part, members))
             else:

@@ -30,9 +30,11 @@ from schema.faults import Fault
 from schema.plans.arguments import Variables
 from schema.plans.collect import Collector
 from schema.plans.finish import finisher
+from schema.plans.mutate import Posting, posting
 from schema.plans.pages import PageSql, page_sql
 from schema.plans.sql import Statement, statement
 from schema.plans.tree import Arguments, Finish, NotPlanned, Root
+from schema.write import Posted
 
 MOST_STATEMENTS = 5_000
 """Kept of all operations together: orders, page sizes and shapes of conditions come from variables."""
@@ -53,6 +55,8 @@ class Answered:
     left: Collection[str] = ()
     """Root fields the rest answers."""
     statement: str = ""
+    posted: Posted | None = None
+    """Of a mutation: what it did."""
 
 
 @dataclass(slots=True, eq=False)
@@ -73,6 +77,12 @@ class Plan:
             page_sql(arguments, variables) if page is None else page
             for arguments, page in zip(self.arguments, self.constant, strict=True)
         ]
+
+    def answers(self, row: Sequence[str | None], pages: Sequence[PageSql]) -> dict[str, Any]:
+        """The roots' values. Raises whatever a function or a scalar has against a value."""
+        return {
+            root.key: _finished(json, finish, pages) for (root, _, finish), json in zip(self.roots, row, strict=True)
+        }
 
     def statement(self, pages: Sequence[PageSql], alone: bool) -> Statement:
         key = (self, alone, *(page.shape for page in pages))
@@ -96,6 +106,7 @@ class Prepared:
         self._document = document
         self._operation = operation
         self._plans: dict[tuple[Any, ...], Plan] = {}
+        self._postings: dict[tuple[Any, ...], Posting | None] = {}
 
     @property
     def plans(self) -> Collection[Plan]:
@@ -103,7 +114,11 @@ class Prepared:
 
     async def run(self, given: Mapping[str, Any], context: Context) -> Answered | None:
         """The answer of the planned root fields; None where the loaders are to answer everything."""
-        if self._operation.operation is not OperationType.QUERY or context.actor.organization_id is None:
+        if context.actor.organization_id is None:
+            return None
+        if self._operation.operation is OperationType.MUTATION:
+            return await self._post(given, context)
+        if self._operation.operation is not OperationType.QUERY:
             return None
         try:
             variables = self._declared.values(given)
@@ -137,11 +152,48 @@ class Prepared:
         assert row is not None
         data: dict[str, Any] = dict.fromkeys(plan.order)
         try:
-            for (root, _, finish), json in zip(plan.roots, row, strict=True):
-                data[root.key] = _finished(json, finish, pages)
+            data |= plan.answers(row, pages)
         except Exception:  # whatever a function or a scalar has against a value is that one field's error
             return None
         return Answered(data, rest=plan.rest, left=plan.left, statement=statement.text)
+
+    async def _post(self, given: Mapping[str, Any], context: Context) -> Answered | None:
+        """As `run`, of a mutation. Where it was posted and the loaders are to answer, the context has what was posted."""
+        try:
+            variables = self._declared.values(given)
+            posting = None if variables is None else self._posting(variables)
+        except GraphQLError:
+            return None
+        if variables is None or posting is None:
+            return None
+        try:
+            posted = await posting.post(variables, context)
+        except Exception as error:
+            located = GraphQLError(str(error), nodes=[posting.node], path=[posting.key], original_error=error)
+            return Answered({posting.key: None}, [located])
+        answer = None if posted is None else posting.answer(posted)
+        if answer is None:
+            context.posted = posted
+            return None
+        return Answered({posting.key: answer}, posted=posted)
+
+    def _posting(self, variables: VariableValues) -> Posting | None:
+        key = tuple(variables.coerced.get(name) for name in self._deciding)
+        if key not in self._postings:
+            collector = Collector(self._schema, self._operation, self._fragments, variables)
+
+            def plan(node: FieldNode, roots: Sequence[Root]) -> Plan:
+                permissions = list(dict.fromkeys(one.__declared__.permission for one in collector.nodes))
+                return Plan([], [(root, node, finisher(root)) for root in roots], [], [], permissions, None, {})
+
+            try:
+                made: Posting | None = posting(collector, collector.roots(), plan)
+            except NotPlanned:
+                made = None
+            if len(self._postings) >= MOST_PLANS:
+                return made
+            self._postings[key] = made
+        return self._postings[key]
 
     def explained(self, answered: Answered | None) -> dict[str, Any]:
         """For those who write documents: the statement that answered, and what it left to the loaders, with the reason."""
