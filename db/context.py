@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from functools import lru_cache
 
@@ -19,6 +20,9 @@ that is known when all of the caller's settings are made."""
 CONTEXT_SETTINGS = 6
 
 
+_PLAIN = re.compile(r"[A-Za-z0-9_.:, -]*")
+
+
 def settings_of(actor: Actor, scope: Scope) -> tuple[str, ...]:
     """The parameters of `CONTEXT`."""
     read = _plants("read", scope)
@@ -32,11 +36,18 @@ def settings_of(actor: Actor, scope: Scope) -> tuple[str, ...]:
 
 def settings_statement(actor: Actor, reads: Scope, writes: Scope, statement_timeout_ms: int) -> str:
     """What makes a transaction its caller's."""
+    caller = _caller(actor.organization_id, actor.user_id, actor.app_id, reads, writes, statement_timeout_ms)
+    return f"{caller}, set_config('app.request_id', {_quoted(actor.request_id or '')}, true)"
+
+
+@lru_cache(maxsize=10_000)
+def _caller(
+    organization: int | None, user: int | None, app: int | None, reads: Scope, writes: Scope, statement_timeout_ms: int
+) -> str:
     settings = {
-        "app.org_id": "" if actor.organization_id is None else str(int(actor.organization_id)),
-        "app.user_id": "" if actor.user_id is None else str(int(actor.user_id)),
-        "app.app_id": "" if actor.app_id is None else str(int(actor.app_id)),
-        "app.request_id": actor.request_id or "",
+        "app.org_id": "" if organization is None else str(int(organization)),
+        "app.user_id": "" if user is None else str(int(user)),
+        "app.app_id": "" if app is None else str(int(app)),
         **_plants("read", reads),
         **_plants("write", writes),
         "statement_timeout": str(int(statement_timeout_ms)),
@@ -67,6 +78,6 @@ def _settings(settings: Mapping[str, str]) -> str:
 
 
 def _quoted(value: str) -> str:
-    if not all(c.isascii() and (c.isalnum() or c in "-_.:, ") for c in value):
+    if not _PLAIN.fullmatch(value):
         raise ValueError("a setting of the transaction is made of plain characters")
     return f"'{value}'"

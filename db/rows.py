@@ -6,13 +6,11 @@ an object says what PostgreSQL made of it: defaults, rounding, what triggers cou
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from typing import Any, TypeVar
 
-from sqlalchemy import ARRAY
 from sqlalchemy.inspection import inspect
 
 from db.base import LedgerTable, Table
@@ -34,17 +32,21 @@ class Columns:
     source: str
     names: Mapping[str, str]
     quoted: Mapping[str, str]
-    readers: Mapping[str, Read]
+    renamed: Sequence[tuple[str, str]]
+    """Attributes with another name than their column."""
+    read: Sequence[tuple[str, Callable[[Any], Any]]]
+    """Attributes whose values are not the driver's."""
     writers: Mapping[str, Read]
-    types: Mapping[str, str]
     listed: str
 
     def values(self, record: Mapping[str, Any]) -> dict[str, Any]:
         """A record's values, by attribute."""
-        found: dict[str, Any] = {}
-        for attribute, name in self.names.items():
-            value, read = record[name], self.readers[attribute]
-            found[attribute] = value if read is None or value is None else read(value)
+        found = dict(record.items())
+        for attribute, name in self.renamed:
+            found[attribute] = found.pop(name)
+        for attribute, read in self.read:
+            if found[attribute] is not None:
+                found[attribute] = read(found[attribute])
         return found
 
     def sent(self, row: Table, attribute: str) -> Any:
@@ -60,13 +62,9 @@ def columns_of(model: type[Table]) -> Columns:
         source=str(model.__table__.fullname),  # type: ignore[attr-defined]
         names={key: column.name for key, column in found.items()},
         quoted=quoted,
-        readers={key: reader(column.type) for key, column in found.items()},
+        renamed=[(key, column.name) for key, column in found.items() if key != column.name],
+        read=[(key, turn) for key, column in found.items() if (turn := reader(column.type)) is not None],
         writers={key: writer(column.type) for key, column in found.items()},
-        types={
-            key: column.type.compile(dialect=DIALECT)
-            for key, column in found.items()
-            if not isinstance(column.type, ARRAY)
-        },
         listed=", ".join(f"t.{name}" for name in quoted.values()),
     )
 
@@ -77,10 +75,23 @@ def read(model: type[T], record: Mapping[str, Any]) -> T:
 
 
 @cache
-def by_id(model: type[LedgerTable], lock: bool) -> str:
+def by_key(model: type[LedgerTable], attribute: str = "id", *, lock: bool = False) -> str:
+    """The rows of an organization whose column has a value, by ascending id."""
     columns = columns_of(model)
+    order = "" if attribute == "id" else " order by t.id"
     held = " for update" if lock else ""
-    return f"select {columns.listed} from {columns.source} t where t.organization_id = $1 and t.id = $2{held}"
+    where = f"t.organization_id = $1 and t.{columns.quoted[attribute]} = $2"
+    return f"select {columns.listed} from {columns.source} t where {where}{order}{held}"
+
+
+@cache
+def by_link(model: type[LedgerTable], link: Any) -> str:
+    """The row a row of another table points to, held."""
+    columns, other = columns_of(model), columns_of(link.class_)
+    return (
+        f"select {columns.listed} from {columns.source} t where t.organization_id = $1 and t.id ="
+        f" (select o.{other.quoted[link.key]} from {other.source} o where o.organization_id = $1 and o.id = $2) for update"
+    )
 
 
 class Rows:
@@ -89,15 +100,14 @@ class Rows:
     def __init__(self, fetch: Fetch) -> None:
         self._fetch = fetch
         self._known: dict[tuple[type[Table], int, int], Any] = {}
-        self._held: set[tuple[type[Table], int, int]] = set()
         self._new: list[Any] = []
 
     def add(self, row: LedgerTable) -> None:
         """Insert it with the next flush."""
         self._new.append(row)
 
-    def take(self, model: type[T], records: Iterable[Mapping[str, Any]], *, held: bool = False) -> list[T]:
-        """Records as rows, each the object it was before. `held` says that nobody else can change them any more."""
+    def take(self, model: type[T], records: Iterable[Mapping[str, Any]]) -> list[T]:
+        """Records as rows, each the object it was before."""
         columns = columns_of(model)
         found: list[T] = []
         for record in records:
@@ -106,8 +116,6 @@ class Rows:
             row = self._known.get(key)
             if row is None:
                 row = self._known[key] = _empty(model)
-            if held:
-                self._held.add(key)
             found.append(_filled(row, values))
         return found
 
@@ -116,7 +124,6 @@ class Rows:
 
     def clear(self) -> None:
         self._known.clear()
-        self._held.clear()
 
     @property
     def waiting(self) -> bool:
@@ -128,25 +135,9 @@ class Rows:
         new, self._new = self._new, []
         for row in new:
             await self._insert(row)
-        together: dict[type[Table], dict[Any, list[str]]] = defaultdict(dict)
-        for key, row in self._known.items():
+        for row in list(self._known.values()):
             if row._sa_instance_state.modified:
-                if changed := _changed(row):
-                    together[key[0]][row] = changed
-                else:
-                    _filled(row, {})
-        for model, rows in together.items():
-            names = tuple(dict.fromkeys(name for changed in rows.values() for name in changed))
-            # Rows nobody else can change are written together, each with all of these columns.
-            if (
-                len(rows) > 1
-                and self._held.issuperset(map(_key, rows))
-                and columns_of(model).types.keys() >= set(names)
-            ):
-                await self._update_many(model, list(rows), names)
-                continue
-            for row, changed in rows.items():
-                await self._update(model, row, tuple(changed))
+                await self._update(row)
 
     async def _insert(self, row: Any) -> None:
         model: type[Table] = type(row)
@@ -155,23 +146,21 @@ class Rows:
         (record,) = await self._fetch(_insert(model, given), [columns.sent(row, name) for name in given])
         _filled(row, columns.values(record))
         self._known[_key(row)] = row
-        self._held.add(_key(row))
 
-    async def _update(self, model: type[Table], row: Any, changed: tuple[str, ...]) -> None:
+    async def _update(self, row: Any) -> None:
+        """A statement for each row: of several rows at once PostgreSQL would make a new plan every time."""
+        model: type[Table] = type(row)
         columns = columns_of(model)
+        before, now = row._sa_instance_state.committed_state, row.__dict__
+        changed = tuple(name for name in columns.names if name in before and before[name] != now[name])
+        if not changed:
+            _filled(row, {})
+            return
         values = [row.organization_id, row.id, *(columns.sent(row, name) for name in changed)]
-        self._written(model, [row], await self._fetch(_update(model, changed), values))
-
-    async def _update_many(self, model: type[Table], rows: list[Any], names: tuple[str, ...]) -> None:
-        columns = columns_of(model)
-        lists = [[columns.sent(row, name) for row in rows] for name in names]
-        values = [rows[0].organization_id, [row.id for row in rows], *lists]
-        self._written(model, rows, await self._fetch(_update_many(model, names), values))
-
-    def _written(self, model: type[Table], rows: list[Any], records: Sequence[Mapping[str, Any]]) -> None:
-        if len(records) != len(rows):
-            raise Vanished(f"{len(rows) - len(records)} rows of {columns_of(model).source} could not be written")
-        self.take(model, records)
+        records = await self._fetch(_update(model, changed), values)
+        if not records:
+            raise Vanished(f"a row of {columns.source} could not be written")
+        _filled(row, columns.values(records[0]))
 
 
 def _empty(model: type[T]) -> T:
@@ -189,12 +178,6 @@ def _filled(row: T, values: dict[str, Any]) -> T:
     return row
 
 
-def _changed(row: Any) -> list[str]:
-    model: type[Table] = type(row)
-    before, now = row._sa_instance_state.committed_state, row.__dict__
-    return [name for name in columns_of(model).names if name in before and before[name] != now[name]]
-
-
 @cache
 def _insert(model: type[Table], given: tuple[str, ...]) -> str:
     columns = columns_of(model)
@@ -209,16 +192,4 @@ def _update(model: type[Table], changed: tuple[str, ...]) -> str:
     return (
         f"update {columns.source} as t set {values} where t.organization_id = $1 and t.id = $2"
         f" returning {columns.listed}"
-    )
-
-
-@cache
-def _update_many(model: type[Table], names: tuple[str, ...]) -> str:
-    columns = columns_of(model)
-    values = ", ".join(f"{columns.quoted[name]} = v.v{n}" for n, name in enumerate(names, 3))
-    lists = ", ".join(f"${n}::{columns.types[name]}[]" for n, name in enumerate(names, 3))
-    given = ", ".join(f"v{n}" for n in range(3, len(names) + 3))
-    return (
-        f"update {columns.source} as t set {values} from unnest($2::bigint[], {lists}) v (id, {given})"
-        f" where t.organization_id = $1 and t.id = v.id returning {columns.listed}"
     )

@@ -19,7 +19,7 @@ from db.base import LedgerTable, Table, TenantTable
 from db.connections import Connections, Held, connect
 from db.context import CONTEXT, CONTEXT_SETTINGS, scope_statement, settings_of, settings_statement
 from db.refusal import AlreadyExists, NotFound, NotPermitted, VersionConflict
-from db.rows import Rows, by_id, read
+from db.rows import Rows, by_key, by_link, read
 from db.statements import ready
 
 L = TypeVar("L", bound=LedgerTable)
@@ -63,7 +63,7 @@ class ReadTx:
         if model is None:
             return [row[0] for row in await self.rows(statement, params)]
         sent = ready(statement, params)
-        return self._take(model, await self.fetch(sent.text, sent.values), held=_locks(statement))
+        return self._take(model, await self.fetch(sent.text, sent.values))
 
     async def one(self, statement: Executable, params: Params = None) -> Any:
         """What `scalars` answers of a statement that finds one row or none."""
@@ -81,7 +81,7 @@ class ReadTx:
 
     async def get(self, model: type[L], id: int) -> L | None:
         """A row of the caller's organization that the caller may see."""
-        found = self._take(model, await self.fetch(by_id(model, False), [self.org, id]))
+        found = self._take(model, await self.fetch(by_key(model), [self.org, id]))
         return found[0] if found else None
 
     async def found(self, model: type[L], id: int, *, path: tuple[str | int, ...] = ("id",)) -> L:
@@ -96,7 +96,7 @@ class ReadTx:
             await self._held.execute(scope_statement(scope))
             self._scope = scope
 
-    def _take(self, model: type[Any], records: Sequence[Any], *, held: bool = False) -> list[Any]:
+    def _take(self, model: type[Any], records: Sequence[Any]) -> list[Any]:
         return [read(model, record) for record in records]
 
 
@@ -155,14 +155,14 @@ class WriteTx(ReadTx):
         if self._rows.waiting:
             await self._rows.flush()
 
-    def _take(self, model: type[Any], records: Sequence[Any], *, held: bool = False) -> list[Any]:
-        return self._rows.take(model, records, held=held)
+    def _take(self, model: type[Any], records: Sequence[Any]) -> list[Any]:
+        return self._rows.take(model, records)
 
     async def locked(
         self, model: type[L], id: int, *, path: tuple[str | int, ...] = ("id",), version: int | None = None
     ) -> L:
         """The row, held until the transaction ends, so that what is decided on it still holds when it is written."""
-        found = self._take(model, await self.fetch(by_id(model, True), [self.org, id]), held=True)
+        found = self._take(model, await self.fetch(by_key(model, lock=True), [self.org, id]))
         row: L | None = found[0] if found else None
         if row is None:
             if await self.get(model, id) is not None:
@@ -173,6 +173,17 @@ class WriteTx(ReadTx):
                 "It was changed since you read it", path=("expectedVersion",), current=cast(TenantTable, row).version
             )
         return row
+
+    async def locked_by(self, model: type[L], link: Any, id: int, *, path: tuple[str | int, ...] = ("id",)) -> L:
+        """As `locked`, of the row that another row points to by its column `link`."""
+        found = self._take(model, await self.fetch(by_link(model, link), [self.org, id]))
+        if found:
+            return found[0]  # type: ignore[no-any-return]
+        return await self.locked(model, getattr(await self.found(link.class_, id, path=path), link.key), path=path)
+
+    async def locked_of(self, model: type[L], attribute: Any, key: int) -> list[L]:
+        """The rows that point to a row which is held already; they are held by ascending id."""
+        return self._take(model, await self.fetch(by_key(model, attribute.key, lock=True), [self.org, key]))
 
     async def key_lock(self, *parts: object) -> None:
         """Hold a name of the organization's until the transaction ends."""
@@ -310,10 +321,6 @@ def _selected(statement: Executable) -> type[Table] | None:
     (first, *_) = statement.column_descriptions
     kind = first["type"]
     return kind if isinstance(kind, type) and issubclass(kind, Table) else None
-
-
-def _locks(statement: Any) -> bool:
-    return statement._for_update_arg is not None
 
 
 __all__ = ["CONTEXT", "CONTEXT_SETTINGS", "Database", "ReadTx", "WriteTx"]

@@ -8,6 +8,7 @@ import random
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import cached_property
 from typing import Any, Protocol
 
 import asyncpg
@@ -32,14 +33,19 @@ class Reader(Protocol):
     async def __call__(self, tx: WriteTx, results: Mapping[str, Any]) -> Any: ...
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Posted:
     """What came of a request: its answer, and whether that is the first one, given again."""
 
-    payload: Payload
+    make: Callable[[], Payload]
+    refused: bool = False
     replayed: bool = False
     read: Any = None
     """What the reader read; None where it was not asked."""
+
+    @cached_property
+    def payload(self) -> Payload:
+        return self.make()
 
 
 class Mutation:
@@ -111,12 +117,13 @@ class Mutation:
     ) -> Posted:  # fmt: skip
         async with context.write(self.permission, self.access) as tx:
             if key is not None and (stored := await first_answer(tx, field, key, hash)) is not None:
-                return Posted(await self._replayed(tx, stored), replayed=True)
+                first = await self._replayed(tx, stored)
+                return Posted(lambda: first, replayed=True)
             known = {"tx": tx, "input": input, "now": datetime.now(UTC), **given}
             outcome = await self.function(**{name: known[name] for name in self._takes})
             await tx.flush()
             if isinstance(outcome, Refused):
-                return Posted(refused_as(self.payload, outcome))
+                return self.refused(outcome)
             results = self._named(outcome)
             if tx.stale:
                 await _read_again(tx, results)
@@ -124,7 +131,10 @@ class Mutation:
                 await keep(tx, field, key, hash, results)
             read = None if reader is None else await reader(tx, results)
             shown = {name: await self._shown(tx, name, value) for name, value in results.items()}
-            return Posted(self.payload(**shown), read=read)
+            return Posted(lambda: self.payload(**{name: make() for name, make in shown.items()}), read=read)
+
+    def refused(self, refusal: Refused) -> Posted:
+        return Posted(lambda: refused_as(self.payload, refusal), refused=True)
 
     def _named(self, outcome: Any) -> dict[str, Any]:
         """A lone result stands for the payload's one field."""
@@ -133,20 +143,22 @@ class Mutation:
         (only,) = result_fields(self.payload)
         return {only.python_name: outcome}
 
-    async def _shown(self, tx: WriteTx, name: str, value: Any) -> Any:
+    async def _shown(self, tx: WriteTx, name: str, value: Any) -> Callable[[], Any]:
         """A row as its public object. After it was written it says what the database made of it."""
         if isinstance(value, LedgerTable):
-            return (await self._objects(tx, name, [value]))[0]
+            made = await self._objects(tx, name, [value])
+            return lambda: made()[0]
         if isinstance(value, list) and value and all(isinstance(v, LedgerTable) for v in value):
             return await self._objects(tx, name, value)
-        return value
+        return lambda: value
 
-    async def _objects(self, tx: WriteTx, name: str, rows: list[Any]) -> list[Any]:
+    async def _objects(self, tx: WriteTx, name: str, rows: list[Any]) -> Callable[[], list[Any]]:
         node = self._node(name)
         declared = node.__declared__
         if all(type(row) is declared.table for row in rows):
-            return [node.of({column: row.__dict__[column] for column in declared.columns}) for row in rows]
-        return await by_keys(tx, node, [row.id for row in rows])
+            return lambda: [node.of({column: row.__dict__[column] for column in declared.columns}) for row in rows]
+        found = await by_keys(tx, node, [row.id for row in rows])
+        return lambda: found
 
     async def _replayed(self, tx: WriteTx, stored: dict[str, Any]) -> Payload:
         fields = {f.python_name: f for f in result_fields(self.payload)}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import MISSING
 from typing import Any
 
 import strawberry
@@ -23,7 +24,9 @@ from graphql import (
 from graphql.execution.get_variable_signature import get_variable_signature
 from graphql.execution.values import VariableValues, VariableValueSource, get_argument_values
 from graphql.language import Visitor, visit
-from strawberry.types.arguments import convert_arguments
+from strawberry.relay import GlobalID
+from strawberry.types.arguments import _is_leaf_type, _is_optional_leaf_type, convert_arguments
+from strawberry.types.base import StrawberryMaybe
 from strawberry.types.field import StrawberryField
 
 Read = Callable[[VariableValues], Mapping[str, Any]]
@@ -80,11 +83,10 @@ def reader(
         name=node.name, arguments=tuple(one for one in node.arguments or () if not _names_a_variable(one.value))
     )
     varying = [one for one in node.arguments or () if _names_a_variable(one.value)]
-    registry, config = schema.schema_converter.scalar_registry, schema.config
+    convert = _converter(schema, field)
 
     def whole(variables: VariableValues) -> Mapping[str, Any]:
-        given = get_argument_values(definition, node, variables)
-        return convert_arguments(given, field.arguments, registry, config)
+        return convert(get_argument_values(definition, node, variables))
 
     if not varying:
         return whole, True
@@ -96,16 +98,50 @@ def reader(
     }
     if set(scalars) != set(names) or any(is_non_null_type(argument.type) for argument in definition.args.values()):
         return whole, False
-    fixed: list[dict[str, Any]] = []
+    fixed: list[Mapping[str, Any]] = []
 
     def quick(variables: VariableValues) -> Mapping[str, Any]:
         if not fixed:
-            given = get_argument_values(definition, constant, variables)
-            fixed.append(convert_arguments(given, field.arguments, registry, config))
+            fixed.append(convert(get_argument_values(definition, constant, variables)))
         known = variables.coerced
-        return fixed[0] | {name: known[variable] for name, variable in scalars.items() if variable in known}
+        return {**fixed[0]} | {name: known[variable] for name, variable in scalars.items() if variable in known}
 
     return quick, False
+
+
+def _converter(schema: strawberry.Schema, field: StrawberryField) -> Callable[[dict[str, Any]], Mapping[str, Any]]:
+    """As the library converts them. Where it would look at each field of an input only to leave the value as it is, that is
+    found out once."""
+    registry, config = schema.schema_converter.scalar_registry, schema.config
+    made = {
+        config.name_converter.from_argument(argument): (argument.python_name, _flat(schema, argument.type))
+        for argument in field.arguments
+    }
+    if not all(build for _, build in made.values()):
+        return lambda given: convert_arguments(given, field.arguments, registry, config)
+    return lambda given: {made[name][0]: made[name][1](value) for name, value in given.items()}  # type: ignore[misc]
+
+
+def _flat(schema: strawberry.Schema, kind: Any) -> Callable[[Any], Any] | None:
+    """What makes an input of scalars and enums; None for any other type."""
+    registry, names = schema.schema_converter.scalar_registry, schema.config.name_converter
+    definition: Any = getattr(kind, "__strawberry_definition__", None)
+    if not getattr(definition, "is_input", False) or definition.from_input is not None:
+        return None
+    fields = definition.fields
+    for one in fields:
+        type_ = one.resolve_type(type_definition=definition)
+        if not (_is_leaf_type(type_, registry) or _is_optional_leaf_type(type_, registry)):
+            return None
+        if isinstance(type_, StrawberryMaybe) or type_ is GlobalID or getattr(type_, "of_type", None) is GlobalID:
+            return None
+    absent = {f.python_name: None for f in fields if f.default_value is MISSING and f.default_factory is MISSING}
+    attributes = {names.from_field(one): one.python_name for one in fields}
+
+    def build(value: Any) -> Any:
+        return value if value is None else kind(**absent | {attributes[name]: given for name, given in value.items()})
+
+    return build
 
 
 def key_reader(definition: GraphQLField, node: FieldNode) -> tuple[Read, bool]:

@@ -17,7 +17,6 @@ from graphql.execution.values import VariableValues
 from db.refusal import Refused
 from db.session import WriteTx
 from schema.context import Context
-from schema.payload import refused_as
 from schema.plans.arguments import Read
 from schema.plans.collect import Collector
 from schema.plans.pages import NOTHING, PageSql, page_sql, source
@@ -58,7 +57,7 @@ class Posting:
         try:
             return await self.mutation.asked(context, self.node.name.value, input, self._values if all_seen else None)
         except Refused as refused:
-            return Posted(refused_as(self.mutation.payload, refused))
+            return self.mutation.refused(refused)
 
     async def _values(self, tx: WriteTx, results: Mapping[str, Any]) -> dict[str, Any] | None:
         if not self.objects:
@@ -76,7 +75,7 @@ class Posting:
 
     def answer(self, posted: Posted) -> dict[str, Any] | None:
         """The payload; None where the loaders are to complete it."""
-        if posted.read is None or posted.payload.errors:
+        if posted.read is None or posted.refused:
             return None
         return {
             key: [] if member == ERRORS else member.name if isinstance(member, Typename) else posted.read[key]

@@ -78,24 +78,7 @@ async def test_a_value_set_to_what_it_was_is_no_change(database: Database, tenan
         assert statements == []
 
 
-async def test_rows_that_are_held_are_written_together(database: Database, tenant: Tenant) -> None:
-    async with database.write(tenant.actor()) as tx:
-        first, second = await tx.scalars(of(tenant).with_for_update())
-        first.name, second.head_id = "one", tenant.users["admin"]
-        async with sent(tx) as statements:
-            await tx.flush()
-        assert len(statements) == 1
-        assert (first.name, second.head_id) == ("one", tenant.users["admin"])
-    async with database.read(tenant.actor()) as tx:
-        assert [(row.name, row.head_id, row.version) for row in await tx.scalars(of(tenant))] == [
-            ("one", None, 2),
-            ("Department 2", tenant.users["admin"], 2),
-        ]
-
-
-async def test_rows_that_are_not_held_keep_what_others_wrote(
-    database: Database, tenant: Tenant, admin: asyncpg.Connection
-) -> None:
+async def test_only_what_differs_is_written(database: Database, tenant: Tenant, admin: asyncpg.Connection) -> None:
     async with database.write(tenant.actor()) as tx:
         first, second = await tx.scalars(of(tenant))
         await admin.execute("update app.departments set name = 'theirs' where id = $1", second.id)

@@ -167,8 +167,7 @@ async def _held(
     tx: WriteTx, operation_id: int, *, path: str = "operationId"
 ) -> tuple[WorkOrder, list[WorkOrderOperation], int]:
     """The order and its operations, held, and the place of the operation among them."""
-    found = await tx.found(WorkOrderOperation, operation_id, path=(path,))
-    order = await tx.locked(WorkOrder, found.work_order_id, path=(path,))
+    order = await tx.locked_by(WorkOrder, WorkOrderOperation.work_order_id, operation_id, path=(path,))
     rows = await operations.locked(tx, order)
     at = next((n for n, row in enumerate(rows) if row.id == operation_id), None)
     if at is None:  # the plan was changed between the look and the lock

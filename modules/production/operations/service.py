@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from decimal import Decimal
 
-from sqlalchemy import delete, select
+from sqlalchemy import delete
 
 from db.session import WriteTx
 from modules.production import references
@@ -20,13 +20,7 @@ from .rules import ZERO, OperationStatus, Totals
 
 async def locked(tx: WriteTx, order: WorkOrder) -> list[WorkOrderOperation]:
     """The operations of an order whose row is held, in the order they are worked. They are held by ascending id."""
-    rows: list[WorkOrderOperation] = await tx.scalars(
-        select(WorkOrderOperation)
-        .where(WorkOrderOperation.organization_id == tx.org, WorkOrderOperation.work_order_id == order.id)
-        .order_by(WorkOrderOperation.id)
-        .with_for_update()
-        .execution_options(populate_existing=True)
-    )
+    rows = await tx.locked_of(WorkOrderOperation, WorkOrderOperation.work_order_id, order.id)
     return sorted(rows, key=lambda row: row.sequence)
 
 
