@@ -74,6 +74,14 @@ def read(model: type[T], record: Mapping[str, Any]) -> T:
     return _filled(_empty(model), columns_of(model).values(record))
 
 
+def change(row: Table, **values: Any) -> None:
+    """Set what differs: most of what is derived anew is as it was, and to set costs four times as much as to look."""
+    now = row.__dict__
+    for name, value in values.items():
+        if name not in now or now[name] != value:
+            setattr(row, name, value)
+
+
 @cache
 def by_key(model: type[LedgerTable], attribute: str = "id", *, lock: bool = False) -> str:
     """The rows of an organization whose column has a value, by ascending id."""

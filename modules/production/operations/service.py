@@ -8,6 +8,7 @@ from decimal import Decimal
 
 from sqlalchemy import delete
 
+from db.rows import change
 from db.session import WriteTx
 from modules.production import references
 from modules.production.orders import rules as orders
@@ -51,29 +52,37 @@ def totals(row: WorkOrderOperation) -> Totals:
 
 
 def keep(row: WorkOrderOperation, sums: Totals) -> None:
-    row.quantity_good = sums.good
-    row.quantity_scrapped = sums.scrap
-    row.quantity_rework = sums.rework
-    row.quantity_rework_in = sums.rework_in
-    row.quantity_reworked = sums.reworked
-    row.quantity_reworked_good = sums.reworked_good
-    row.rework_loops = sums.rework_loops
+    change(
+        row,
+        quantity_good=sums.good,
+        quantity_scrapped=sums.scrap,
+        quantity_rework=sums.rework,
+        quantity_rework_in=sums.rework_in,
+        quantity_reworked=sums.reworked,
+        quantity_reworked_good=sums.reworked_good,
+        rework_loops=sums.rework_loops,
+    )
 
 
 def refresh(order: WorkOrder, rows: Sequence[WorkOrderOperation], *, at: datetime | None) -> None:
     """Derive everything that follows from the sums: those of the order, what is available, every state."""
     sums = [totals(row) for row in rows]
-    order.quantity_good = sums[-1].good if sums else ZERO
-    order.quantity_scrapped = sum((s.scrap for s in sums), ZERO)
+    good = sums[-1].good if sums else ZERO
+    change(order, quantity_good=good, quantity_scrapped=sum((s.scrap for s in sums), ZERO))
     most = maximum(order)
     for n, row in enumerate(rows):
-        row.department_id, row.unit, row.quantity_planned = order.department_id, order.unit, order.quantity_ordered
-        row.quantity_available = rules.available(sums, n, most)
-        row.status = rules.status(
+        status = rules.status(
             order.status, started=row.started_at is not None, good=row.quantity_good, ordered=order.quantity_ordered
         )
-        done = row.status is OperationStatus.COMPLETED
-        row.completed_at = (row.completed_at or at) if done else None
+        change(
+            row,
+            department_id=order.department_id,
+            unit=order.unit,
+            quantity_planned=order.quantity_ordered,
+            quantity_available=rules.available(sums, n, most),
+            status=status,
+            completed_at=(row.completed_at or at) if status is OperationStatus.COMPLETED else None,
+        )
 
 
 def maximum(order: WorkOrder) -> Decimal:
