@@ -8,6 +8,7 @@ import statistics
 import tempfile
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from tests.load.bench import meter
 from tests.load.bench.client import Measured, measure
@@ -61,17 +62,21 @@ class Cell:
 Cells = dict[tuple[str, int, str], Cell]
 
 
-async def check_equal(query: Query, servers: list[Server], all_floors: list[Floor]) -> int:
-    """The same rows from every server, or nothing is measured; how many values an answer has."""
+async def check_equal(query: Query, servers: list[Server], all_floors: list[Floor], house: House) -> int:
+    """The same rows from every server, or nothing is measured; how many values an answer has. Of a mutation, what it
+    has written as well."""
     leaves = 0
     for floor in all_floors[:3]:
         for turn in (0, 1, 5, 17):
             told = []
             for server in servers:
                 given = variables(query, server.name, floor, turn)
-                told.append(plain(await ask(server, floor.callers[server.name], query.documents[server.name], given)))
-            if query.writes:
-                told = [_before(answer, n) for n, answer in enumerate(told)]
+                before = await _written(house, floor, turn) if query.writes else {}
+                answer = plain(await ask(server, floor.callers[server.name], query.documents[server.name], given))
+                if query.writes:
+                    after = await _written(house, floor, turn)
+                    answer = {**_before(answer, len(told)), **{name: after[name] - before[name] for name in after}}
+                told.append(answer)
             for server, answer in zip(servers, told, strict=True):
                 if answer != told[0]:
                     raise AssertionError(
@@ -81,6 +86,23 @@ async def check_equal(query: Query, servers: list[Server], all_floors: list[Floo
     if leaves < 2:
         raise AssertionError(f"{query.name}: nothing was answered")
     return leaves
+
+
+async def _written(house: House, floor: Floor, turn: int) -> dict[str, Any]:
+    """What a report of pieces changes: sums of the order's operations, and rows that were not there."""
+    org, operation = floor.tenant.organization_id, floor.operations[turn % len(floor.operations)]
+    (found,) = await house.fetch(
+        "select sum(o.quantity_good) as good, sum(o.quantity_available * o.sequence) as available,"
+        " (select count(*) from tsdata.production_logs l where l.organization_id = $1 and l.operation_id = $2) as logs,"
+        " (select count(*) from app.idempotency_receipts r where r.organization_id = $1) as receipts,"
+        " (select count(*) from app.audit_logs a where a.organization_id = $1) as audited,"
+        " (select count(*) from ev.inbox i where i.organization_id = $1)"
+        " + (select count(*) from ev.log g where g.organization_id = $1) as events"
+        " from app.work_order_operations o where o.organization_id = $1 and o.work_order_id ="
+        " (select work_order_id from app.work_order_operations where organization_id = $1 and id = $2)",
+        org, operation,
+    )  # fmt: skip
+    return dict(found)
 
 
 def _before(answer: dict[str, dict[str, dict[str, object]]], turn: int) -> dict[str, object]:
@@ -166,7 +188,7 @@ async def run(asked: Asked, logs: Path) -> None:
         async with running(house, list(asked.servers), logs) as servers:
             all_floors = await floors(house, servers)
             for query in queries:
-                values = await check_equal(query, servers, all_floors)
+                values = await check_equal(query, servers, all_floors, house)
                 print(f"{query.name} {query.title}: the same {values} values from {len(servers)} servers", flush=True)
             cells: Cells = {}
             for query in queries:

@@ -55,19 +55,47 @@ begin
     order by s.id, k;
 end $$;
 
--- bench.record_log(operation, good): what the peers do where we do more: a row of the log and the sum of its operation, in one
--- transaction, as the caller.
-create function bench.record_log(p_operation bigint, p_good numeric) returns app.work_order_operations language plpgsql as $$
+-- bench.record_log(operation, good, key): the mutation of the peers, in the database: what productionLogRecord does to the rows
+-- for a report of good pieces at the first operation of an order in work. The same locks, checks and rows, as the caller.
+create function bench.record_log(p_operation bigint, p_good numeric, p_key text) returns app.work_order_operations
+language plpgsql as $$
 declare
+    v_first record;
+    v_order app.work_orders;
     v_operation app.work_order_operations;
+    v_next app.work_order_operations;
+    v_log app.production_logs;
+    v_user bigint := nullif(current_setting('app.user_id'), '')::bigint;
 begin
-    update app.work_order_operations set quantity_good = quantity_good + p_good
-    where organization_id = app.org_id() and id = p_operation returning * into v_operation;
-    insert into app.production_logs (organization_id, plant_id, department_id, work_order_id, operation_id, operator_id, recorded_by_id,
-        kind, quantity_good, unit, logged_at)
-    values (v_operation.organization_id, v_operation.plant_id, v_operation.department_id, v_operation.work_order_id, v_operation.id,
-        nullif(current_setting('app.user_id'), '')::bigint, nullif(current_setting('app.user_id'), '')::bigint,
-        'report', p_good, v_operation.unit, now());
+    select * into v_first from app.first_answer('user:' || v_user, 'recordLog', p_key);
+    if not v_first.free then
+        raise exception 'the same request is still being worked on';
+    elsif v_first.result is not null then
+        return jsonb_populate_record(null::app.work_order_operations, v_first.result -> 'operation');
+    end if;
+    select w.* into v_order from app.work_orders w where w.organization_id = app.org_id() and w.id =
+        (select o.work_order_id from app.work_order_operations o where o.organization_id = app.org_id() and o.id = p_operation)
+        for update;
+    perform from app.work_order_operations o where o.organization_id = app.org_id() and o.work_order_id = v_order.id
+        order by o.id for update;
+    select o.* into v_operation from app.work_order_operations o
+        where o.organization_id = app.org_id() and o.id = p_operation;
+    if v_order.status not in ('released', 'in_progress') then
+        raise exception 'the order is %', v_order.status;
+    elsif p_good <= 0 or p_good > v_operation.quantity_available then
+        raise exception 'only % more can be reported', v_operation.quantity_available;
+    end if;
+    insert into app.production_logs (organization_id, plant_id, department_id, work_order_id, operation_id, machine_id,
+        operator_id, recorded_by_id, kind, quantity_good, unit, logged_at)
+    values (v_order.organization_id, v_order.plant_id, v_order.department_id, v_order.id, v_operation.id,
+        v_operation.machine_id, v_user, v_user, 'report', p_good, v_order.unit, now()) returning * into v_log;
+    update app.work_order_operations set quantity_good = quantity_good + p_good, quantity_available = quantity_available - p_good
+        where organization_id = app.org_id() and id = p_operation returning * into v_operation;
+    update app.work_order_operations set quantity_available = quantity_available + p_good
+        where organization_id = app.org_id() and work_order_id = v_order.id and sequence = v_operation.sequence + 10;
+    insert into app.idempotency_receipts (organization_id, principal, field, key, request_hash, result)
+    values (v_order.organization_id, 'user:' || v_user, 'recordLog', p_key, sha256(convert_to(p_operation || ':' || p_good, 'UTF8')),
+        jsonb_build_object('production_log', v_log, 'operation', v_operation, 'work_order', v_order));
     return v_operation;
 end $$;
 grant usage on schema bench to unison_app;

@@ -98,12 +98,14 @@ QUERIES = (
         ),
         YOGA: _peers_dashboard(lambda s: f'workOrders(status: "{s}", first: 10, descending: true)', "id"),
     }),
-    Query("Q5", "log and update in one transaction", {
+    Query("Q5", "report of pieces", {
         OURS: "mutation($operation: ID!, $key: String!) { recordLog: productionLogRecord(input: {operationId: $operation,"
         ' kind: REPORT, good: "1", idempotencyKey: $key}) { operation { id quantityGood { value } } errors { code } } }',
-        POSTGRAPHILE: "mutation($operation: BigInt!) { recordLog: benchRecordLog(input: {pOperation: $operation, pGood: \"1\"})"
+        POSTGRAPHILE: "mutation($operation: BigInt!, $key: String!)"
+        " { recordLog: benchRecordLog(input: {pOperation: $operation, pGood: \"1\", pKey: $key})"
         " { operation: result { id: rowId quantityGood } } }",
-        YOGA: 'mutation($operation: ID!) { recordLog(operation: $operation, good: "1") { operation { id quantityGood } } }',
+        YOGA: "mutation($operation: ID!, $key: String!)"
+        ' { recordLog(operation: $operation, good: "1", key: $key) { operation { id quantityGood } } }',
     }, writes=True),
 )  # fmt: skip
 
@@ -175,9 +177,8 @@ def variables(query: Query, server: str, floor: Floor, turn: int) -> dict[str, A
         return {"second": places[200], "third": places[400]}
     if query.name == "Q5":
         operation = floor.operations[turn % len(floor.operations)]
-        if server == OURS:
-            return {"operation": encode("WorkOrderOperation", operation), "key": uuid.uuid4().hex}
-        return {"operation": str(operation)}
+        id = encode("WorkOrderOperation", operation) if server == OURS else str(operation)
+        return {"operation": id, "key": uuid.uuid4().hex}
     return {}
 
 

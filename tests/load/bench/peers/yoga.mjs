@@ -26,7 +26,7 @@ const typeDefs = /* GraphQL */ `
   type WorkOrders { totalCount: Int! nodes: [WorkOrder!]! }
   type Query { workOrder(id: ID!): WorkOrder workOrders(first: Int!, after: String, status: String, descending: Boolean): WorkOrders! }
   type Recorded { operation: Operation }
-  type Mutation { recordLog(operation: ID!, good: String!): Recorded }
+  type Mutation { recordLog(operation: ID!, good: String!, key: String!): Recorded }
 `;
 
 // One transaction per request, on one connection, begun by the first statement.
@@ -114,22 +114,9 @@ const resolvers = {
     operations: (order, { first }, { work }) => work.operations.load({ id: order.id, first }),
   },
   Mutation: {
-    recordLog: async (_, { operation, good }, { work }) => {
-      const updated = await work.query({
-        name: "sum",
-        text: `update app.work_order_operations set quantity_good = quantity_good + $3 where organization_id = $1 and id = $2
-               returning ${STEP}, plant_id, department_id, unit`,
-        values: [work.organization, operation, good],
-      });
-      const row = updated.rows[0];
-      await work.query({
-        name: "log",
-        text: `insert into app.production_logs (organization_id, plant_id, department_id, work_order_id, operation_id, operator_id,
-                 recorded_by_id, kind, quantity_good, unit, logged_at) values ($1, $2, $3, $4, $5, $6, $6, 'report', $7, $8, now())`,
-        values: [work.organization, row.plant_id, row.department_id, row.work_order_id, row.id,
-          work.settings["app.user_id"], good, row.unit],
-      });
-      return { operation: row };
+    recordLog: async (_, { operation, good, key }, { work }) => {
+      const text = `select ${STEP} from bench.record_log($1, $2, $3)`;
+      return { operation: (await work.query({ name: "record", text, values: [operation, good, key] })).rows[0] };
     },
   },
 };
