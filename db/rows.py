@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
 from typing import Any, TypeVar
 
 from sqlalchemy.inspection import inspect
@@ -19,6 +19,10 @@ from db.statements import DIALECT, Read, reader, writer
 T = TypeVar("T", bound=Table)
 Fetch = Callable[[str, Sequence[Any]], Awaitable[Sequence[Any]]]
 """Sends a statement with its values; its records."""
+
+
+TOGETHER = 4
+"""Rows written by one statement: a round trip costs more than a small write, and each mixture is a statement to prepare."""
 
 
 class Vanished(Exception):
@@ -39,9 +43,9 @@ class Columns:
     writers: Mapping[str, Read]
     listed: str
 
-    def values(self, record: Mapping[str, Any]) -> dict[str, Any]:
-        """A record's values, by attribute."""
-        found = dict(record.items())
+    def values(self, record: Iterable[tuple[str, Any]]) -> dict[str, Any]:
+        """The values of a record's items, by attribute."""
+        found = dict(record)
         for attribute, name in self.renamed:
             found[attribute] = found.pop(name)
         for attribute, read in self.read:
@@ -71,7 +75,7 @@ def columns_of(model: type[Table]) -> Columns:
 
 def read(model: type[T], record: Mapping[str, Any]) -> T:
     """A record as a row of its own, of no transaction."""
-    return _filled(_empty(model), columns_of(model).values(record))
+    return _filled(_empty(model), columns_of(model).values(record.items()))
 
 
 def change(row: Table, **values: Any) -> None:
@@ -119,7 +123,7 @@ class Rows:
         columns = columns_of(model)
         found: list[T] = []
         for record in records:
-            values = columns.values(record)
+            values = columns.values(record.items())
             key = (model, values["organization_id"], values["id"])
             row = self._known.get(key)
             if row is None:
@@ -139,36 +143,58 @@ class Rows:
         return bool(self._new) or any(row._sa_instance_state.modified for row in self._known.values())
 
     async def flush(self) -> None:
-        """Send what is new in the order it was added, then what has changed."""
+        """Send what is new in the order it was added, then what has changed: a few rows with each statement."""
         new, self._new = self._new, []
-        for row in new:
-            await self._insert(row)
-        for row in list(self._known.values()):
+        writes = [_Write.of_new(row) for row in new]
+        for row in self._known.values():
             if row._sa_instance_state.modified:
-                await self._update(row)
+                if write := _Write.of_changed(row):
+                    writes.append(write)
+                else:
+                    _filled(row, {})
+        for first in range(0, len(writes), TOGETHER):
+            await self._write(writes[first : first + TOGETHER])
+        for row in new:
+            self._known[_key(row)] = row
 
-    async def _insert(self, row: Any) -> None:
+    async def _write(self, writes: Sequence[_Write]) -> None:
+        values = [writes[0].row.organization_id]
+        for write in writes:
+            values += write.values
+        records = await self._fetch(_text(tuple((write.model, write.names, write.new) for write in writes)), values)
+        if not records:
+            raise Vanished(f"a row of {', '.join(columns_of(w.model).source for w in writes)} could not be written")
+        ((*returned,),) = records
+        for write in writes:
+            columns = columns_of(write.model)
+            _filled(write.row, columns.values(zip(columns.names.values(), returned, strict=False)))
+            del returned[: len(columns.names)]
+
+
+@dataclass(frozen=True, slots=True)
+class _Write:
+    """What is to be written of a row; the organization goes along with the others of its statement."""
+
+    row: Any
+    model: type[Table]
+    names: tuple[str, ...]
+    values: Sequence[Any]
+    new: bool
+
+    @classmethod
+    def of_new(cls, row: Any) -> _Write:
         model: type[Table] = type(row)
         columns = columns_of(model)
-        given = tuple(name for name in columns.names if name in row.__dict__)
-        (record,) = await self._fetch(_insert(model, given), [columns.sent(row, name) for name in given])
-        _filled(row, columns.values(record))
-        self._known[_key(row)] = row
+        names = tuple(name for name in columns.names if name in row.__dict__ and name != "organization_id")
+        return cls(row, model, names, [columns.sent(row, name) for name in names], True)
 
-    async def _update(self, row: Any) -> None:
-        """A statement for each row: of several rows at once PostgreSQL would make a new plan every time."""
+    @classmethod
+    def of_changed(cls, row: Any) -> _Write | None:
         model: type[Table] = type(row)
         columns = columns_of(model)
         before, now = row._sa_instance_state.committed_state, row.__dict__
-        changed = tuple(name for name in columns.names if name in before and before[name] != now[name])
-        if not changed:
-            _filled(row, {})
-            return
-        values = [row.organization_id, row.id, *(columns.sent(row, name) for name in changed)]
-        records = await self._fetch(_update(model, changed), values)
-        if not records:
-            raise Vanished(f"a row of {columns.source} could not be written")
-        _filled(row, columns.values(records[0]))
+        names = tuple(name for name in columns.names if name in before and before[name] != now[name])
+        return cls(row, model, names, [row.id, *(columns.sent(row, name) for name in names)], False) if names else None
 
 
 def _empty(model: type[T]) -> T:
@@ -186,18 +212,23 @@ def _filled(row: T, values: dict[str, Any]) -> T:
     return row
 
 
-@cache
-def _insert(model: type[Table], given: tuple[str, ...]) -> str:
-    columns = columns_of(model)
-    names, values = ", ".join(columns.quoted[name] for name in given), ", ".join(f"${n + 1}" for n in range(len(given)))
-    return f"insert into {columns.source} as t ({names}) values ({values}) returning {columns.listed}"
-
-
-@cache
-def _update(model: type[Table], changed: tuple[str, ...]) -> str:
-    columns = columns_of(model)
-    values = ", ".join(f"{columns.quoted[name]} = ${n}" for n, name in enumerate(changed, 3))
-    return (
-        f"update {columns.source} as t set {values} where t.organization_id = $1 and t.id = $2"
-        f" returning {columns.listed}"
-    )
+@lru_cache(maxsize=2_000)
+def _text(writes: tuple[tuple[type[Table], tuple[str, ...], bool], ...]) -> str:
+    """One statement for all of them, that answers one row: all columns of each, in turn. The first parameter is the
+    organization."""
+    parts, taken = [], 1
+    for model, names, new in writes:
+        columns = columns_of(model)
+        if new:
+            given = [f"${taken + n}" for n in range(1, len(names) + 1)]
+            listed = ", ".join(["organization_id", *(columns.quoted[name] for name in names)])
+            text = f"insert into {columns.source} as t ({listed}) values ({', '.join(['$1', *given])})"
+        else:
+            changes = ", ".join(f"{columns.quoted[name]} = ${n}" for n, name in enumerate(names, taken + 2))
+            text = f"update {columns.source} as t set {changes} where t.organization_id = $1 and t.id = ${taken + 1}"
+        parts.append(f"{text} returning {columns.listed}")
+        taken += len(names) + (not new)
+    if len(parts) == 1:
+        return parts[0]
+    named = ", ".join(f"w{n} as ({part})" for n, part in enumerate(parts))
+    return f"with {named} select {', '.join(f'w{n}.*' for n in range(len(parts)))} from {', '.join(f'w{n}' for n in range(len(parts)))}"

@@ -8,6 +8,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 from collections.abc import Mapping
+from dataclasses import dataclass
 from enum import Enum
 from typing import Any
 
@@ -59,17 +60,33 @@ async def first_answer(tx: WriteTx, field: str, key: str, hash: bytes) -> dict[s
     return dict(found["result"])
 
 
-async def keep(tx: WriteTx, field: str, key: str, hash: bytes, result: Mapping[str, Any]) -> None:
-    """Write the receipt: rows as they stand at this moment, other values as they are."""
-    stored = orjson.dumps({name: _snapshot(value) for name, value in result.items()}, default=str).decode()
-    await tx.fetch(_KEEP, [tx.org, tx.actor.principal, field, key, hash, stored])
+@dataclass(frozen=True, slots=True)
+class Receipt:
+    """What is kept of a first answer: rows as they stand at this moment, other values as they are."""
+
+    field: str
+    key: str
+    hash: bytes
+    result: Mapping[str, Any]
+
+    async def keep(self, tx: WriteTx) -> None:
+        await tx.fetch(self.statement(1), [tx.org, *self.values(tx)])
+
+    @staticmethod
+    def statement(taken: int) -> str:
+        """The organization is the first parameter, the others follow those taken already."""
+        given = ", ".join(f"${taken + n}" for n in range(1, 6))
+        return (
+            "insert into app.idempotency_receipts (organization_id, principal, field, key, request_hash, result)"
+            f" values ($1, {given})"
+        )
+
+    def values(self, tx: WriteTx) -> list[Any]:
+        stored = orjson.dumps({name: _snapshot(value) for name, value in self.result.items()}, default=str).decode()
+        return [tx.actor.principal, self.field, self.key, self.hash, stored]
 
 
 _FIRST = "select free, request_hash, result from app.first_answer($1, $2, $3)"
-_KEEP = (
-    "insert into app.idempotency_receipts (organization_id, principal, field, key, request_hash, result)"
-    " values ($1, $2, $3, $4, $5, $6)"
-)
 
 
 def _snapshot(value: Any) -> Any:

@@ -19,7 +19,7 @@ from db.refusal import Refused
 from db.session import WriteTx
 from schema.context import Context, Info
 from schema.faults import unstorable
-from schema.idempotency import checked_key, first_answer, keep, request_hash, restored
+from schema.idempotency import Receipt, checked_key, first_answer, request_hash, restored
 from schema.loaders import by_keys
 from schema.node import Node, target
 from schema.payload import Payload, refused_as, result_fields
@@ -28,9 +28,9 @@ ATTEMPTS = 3
 
 
 class Reader(Protocol):
-    """Reads what a request asks of the changed rows, while their transaction is open."""
+    """Reads what a request asks of the changed rows, while their transaction is open, and keeps the receipt along with it."""
 
-    async def __call__(self, tx: WriteTx, results: Mapping[str, Any]) -> Any: ...
+    async def __call__(self, tx: WriteTx, results: Mapping[str, Any], receipt: Receipt | None) -> Any: ...
 
 
 @dataclass(frozen=True)
@@ -127,9 +127,12 @@ class Mutation:
             results = self._named(outcome)
             if tx.stale:
                 await _read_again(tx, results)
-            if key is not None:
-                await keep(tx, field, key, hash, results)
-            read = None if reader is None else await reader(tx, results)
+            receipt = None if key is None else Receipt(field, key, hash, results)
+            read = None
+            if reader is not None:
+                read = await reader(tx, results, receipt)
+            elif receipt is not None:
+                await receipt.keep(tx)
             shown = {name: await self._shown(tx, name, value) for name, value in results.items()}
             return Posted(lambda: self.payload(**{name: make() for name, make in shown.items()}), read=read)
 

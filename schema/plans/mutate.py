@@ -17,6 +17,7 @@ from graphql.execution.values import VariableValues
 from db.refusal import Refused
 from db.session import WriteTx
 from schema.context import Context
+from schema.idempotency import Receipt
 from schema.plans.arguments import Read
 from schema.plans.collect import Collector
 from schema.plans.pages import NOTHING, PageSql, page_sql, source
@@ -59,15 +60,21 @@ class Posting:
         except Refused as refused:
             return self.mutation.refused(refused)
 
-    async def _values(self, tx: WriteTx, results: Mapping[str, Any]) -> dict[str, Any] | None:
+    async def _values(self, tx: WriteTx, results: Mapping[str, Any], receipt: Receipt | None) -> dict[str, Any] | None:
         if not self.objects:
+            if receipt is not None:
+                await receipt.keep(tx)
             return {}
         pages = list(self.pages)
         for attribute, root in self.objects:
             id = getattr(results.get(attribute), "id", None)
             pages[root.page] = replace(ANY, condition=(f"{source(root.target.node.__declared__.table)}.id = $1", (id,)))
         statement = self.plan.statement(pages, False)
-        row = await tx.fetchrow(statement.text, [tx.org, *statement.values(pages)])
+        text, values = statement.text, [tx.org, *statement.values(pages)]
+        if receipt is not None:
+            text = f"with kept as ({receipt.statement(len(values))}), {text.removeprefix('with ')}"
+            values += receipt.values(tx)
+        row = await tx.fetchrow(text, values)
         try:
             return self.plan.answers(row, pages)
         except Exception:  # that is one field's error: the loaders tell of it
