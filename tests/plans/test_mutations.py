@@ -1,0 +1,164 @@
+"""One mutation by plan: few round trips, posted once whatever answers it, the loaders' bytes."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from graphql import parse
+
+from db.actor import Actor, Scope
+from db.session import Database
+from schema.context import Context
+from schema.ids import encode
+from schema.plans.execute import Answered, Prepared
+from tests.modules.production.shop import Shop
+from tests.support import House, NoHub, NoTokens, Tenant
+
+ROWS = """productionLog { id kind good { value } operator { fullName } }
+  operation { id status quantityGood { value unit } available { value } plant { code } }
+  workOrder { number status version operations(first: 2) { nodes { id sequence } totalCount { value } } }
+  errors { code } __typename"""
+
+
+@pytest.fixture
+def shop(database: Database, house: House, tenant: Tenant) -> Shop:
+    return Shop(database, tenant)
+
+
+@pytest.fixture
+async def operation(shop: Shop) -> str:
+    """The first of two operations of an order that was released."""
+    return encode("WorkOrderOperation", (await shop.operations(await shop.order(2)))[0].id)
+
+
+def recording(selection: str, variables: str = "") -> str:
+    return (
+        f"mutation($operation: ID!, $key: String!, $good: Decimal = 5{variables}) {{ recordLog: productionLogRecord("
+        f"input: {{operationId: $operation, kind: REPORT, good: $good, idempotencyKey: $key}}) {{ {selection} }} }}"
+    )
+
+
+async def planned(house: House, actor: Actor, document: str, **given: Any) -> tuple[Answered | None, Any]:
+    """What the plan answers, and what it leaves for the loaders to complete."""
+    parsed = parse(document)
+    context = Context(actor, house.database, NoHub(), NoTokens())
+    try:
+        return await Prepared(house.schema, parsed, parsed.definitions[0]).run(given, context), context.posted  # type: ignore[arg-type]
+    finally:
+        await context.close()
+
+
+async def pieces(house: House, actor: Actor) -> list[str]:
+    found = await house.data(actor, "{ productionLogs { nodes { good { value } } } }")
+    return [row["good"]["value"] for row in found["productionLogs"]["nodes"]]
+
+
+@pytest.mark.parametrize(
+    "selection",
+    [
+        ROWS,
+        "errors { code }",
+        "__typename",
+        "operation { id } operation { status }",
+        "order: workOrder { id @include(if: $whole) number @skip(if: $whole) }",
+        "... on ProductionLogPayload { workOrder { operations(last: 1, orderBy: [{field: SEQUENCE}]) { edges { cursor } } } }",
+    ],
+)
+async def test_the_loaders_say_the_same(shop: Shop, house: House, operation: str, selection: str) -> None:
+    """The house completes what was posted by both executors and compares."""
+    document = recording(selection, ", $whole: Boolean = true" if "$whole" in selection else "")
+    given = {"operation": operation, "good": "5"}
+    assert (await house.data(shop.actor, document, {**given, "key": "one"}))["recordLog"]
+    answered, _ = await planned(house, shop.actor, document, key="two", **given)
+    assert answered is not None
+    assert answered.posted is not None
+    assert await pieces(house, shop.actor) == ["5", "5"]
+
+
+async def test_a_report_is_seven_round_trips(shop: Shop, house: House, operation: str) -> None:
+    one = Database.connect("", pool_size=1)
+    one.connections.connect = house.database.connections.connect
+    seen: list[str] = []
+    connection = await one.connections.take()
+    connection.add_query_logger(lambda record: seen.append(record.query))
+    one.connections.give(connection)
+    answered, _ = await planned(House(house.schema, one), shop.actor, recording(ROWS), operation=operation, key="k")
+    await asyncio.sleep(0.01)  # the driver tells of a statement a little later
+    await one.close()
+    assert answered is not None
+    assert [query.split()[0] for query in seen] == ["begin;", "select", "select", "select", "with", "with", "commit"]
+
+
+async def test_a_refusal_is_completed_by_the_loaders(shop: Shop, house: House, operation: str) -> None:
+    document = recording("operation { id } errors { code ... on OverCompletion { maxRemaining } }")
+    answered, posted = await planned(house, shop.actor, document, operation=operation, key="k", good="101")
+    assert (answered, posted.refused) == (None, True)
+    told = await house.data(shop.actor, document, {"operation": operation, "key": "k", "good": "101"})
+    assert told["recordLog"] == {"operation": None, "errors": [{"code": "OVER_COMPLETION", "maxRemaining": "100"}]}
+    assert await pieces(house, shop.actor) == []
+
+
+async def test_the_first_answer_is_given_again(shop: Shop, house: House, operation: str) -> None:
+    given = {"operation": operation, "key": "k"}
+    first = await house.ask(shop.actor, recording(ROWS), given)
+    await house.data(shop.actor, recording(ROWS), {**given, "key": "later"})
+    again = await house.ask(shop.actor, recording(ROWS), given)
+    assert again.data == first.data
+    assert await pieces(house, shop.actor) == ["5", "5"]
+    _, posted = await planned(house, shop.actor, recording(ROWS), **given)
+    assert posted.replayed
+
+
+async def test_at_the_same_moment_it_is_posted_once(shop: Shop, house: House, operation: str) -> None:
+    given = {"operation": operation, "key": "k"}
+    answers = await asyncio.gather(*(house.ask(shop.actor, recording(ROWS), given) for _ in range(10)))
+    assert {error.original_error.code for answer in answers for error in answer.errors or []} <= {
+        "IDEMPOTENCY_IN_PROGRESS"
+    }  # type: ignore[union-attr]
+    assert await pieces(house, shop.actor) == ["5"]
+
+
+async def test_what_is_wrong_with_the_arguments_is_said_by_the_loaders(
+    shop: Shop, house: House, operation: str
+) -> None:
+    answered, posted = await planned(house, shop.actor, recording(ROWS), operation=operation, key="k", good="many")
+    assert (answered, posted) == (None, None)
+    assert await house.code(shop.actor, recording(ROWS), {"operation": "x", "key": "k"}) == "BAD_USER_INPUT"
+
+
+@pytest.mark.parametrize(
+    "document",
+    [
+        recording(ROWS).replace("recordLog:", "recordLog: productionLogRecord(input: {operationId: $operation, kind: REPORT,"
+                                ' good: "1", idempotencyKey: "other"}) { __typename } again:'),
+        recording("workOrder { operations(where: {sequence: {gt: 10}}) { nodes { id } } }"),
+        recording("workOrder { operations(first: $first) { nodes { id } } }", ", $first: Int"),
+    ],
+)  # fmt: skip
+async def test_what_is_not_planned_is_posted_by_the_loaders(
+    shop: Shop, house: House, operation: str, document: str
+) -> None:
+    answered, posted = await planned(house, shop.actor, document, operation=operation, key="k")
+    assert (answered, posted) == (None, None)
+    assert await pieces(house, shop.actor) == []
+    assert await house.data(shop.actor, document, {"operation": operation, "key": "k"})
+    assert "5" in await pieces(house, shop.actor)
+
+
+async def test_a_permission_that_holds_in_fewer_plants_shows_no_more_by_plan(
+    shop: Shop, house: House, tenant: Tenant, operation: str
+) -> None:
+    actor = shop.actor
+    narrow = replace(
+        actor, permissions={**actor.permissions, "identity.read": Scope.of_plants(tenant.plants[1:])},
+        readable=frozenset(tenant.plants), writable=frozenset(tenant.plants),
+    )  # fmt: skip
+    document = recording("operation { id plant { code } }")
+    answered, posted = await planned(house, narrow, document, operation=operation, key="k")
+    assert answered is None
+    assert not posted.refused
+    told = await house.data(narrow, document, {"operation": operation, "key": "k2"})
+    assert told["recordLog"]["operation"]["plant"] is None
