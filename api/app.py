@@ -25,6 +25,7 @@ from api.buckets import Allowance, Buckets
 from api.charging import Charging
 from api.client_ip import networks
 from api.documents import Documents
+from api.door import Door
 from api.drain import Drain
 from api.edge import Edge
 from api.gate import Gate
@@ -100,6 +101,7 @@ def create_app(
         waiting=settings.max_operations_waiting,
         seconds=settings.max_wait_seconds,
     )
+    door = Door(admission)
     signer = tokens.signer(settings)
     authenticator = Authenticator(settings, beside, signer, hub.rescope)
     schema = schema or build(suggestions=settings.development)
@@ -123,7 +125,8 @@ def create_app(
     streams = Streams(
         graphql, hub, Slots(settings.max_subscriptions_per_principal), asyncio.Semaphore(settings.pool_size // 2)
     )
-    http = HttpEndpoint(graphql, authenticator, EventStream(streams, drain), ide.page if settings.development else None)
+    page = ide.page if settings.development else None
+    http = HttpEndpoint(graphql, authenticator, EventStream(streams, drain), door, page)
     sockets = SocketEndpoint(streams, authenticator, drain, Slots(settings.max_sockets_per_principal))
 
     @asynccontextmanager
@@ -155,7 +158,7 @@ def create_app(
     if settings.development:
         routes += [ide.assets(), Route("/", lambda _request: RedirectResponse("/graphql", 307))]
     around = partial(
-        Edge, drain=drain, trusted_proxies=networks(settings.trusted_proxies), https=not settings.development
+        Edge, drain=drain, door=door, trusted_proxies=networks(settings.trusted_proxies), https=not settings.development
     )
     app = Application(
         around(http),

@@ -30,9 +30,11 @@ turn_seconds = Histogram(
 )
 shed = Counter(
     "unison_operations_shed_total",
-    "Operations sent away because too much was to do, by reason (full: no room in line, late: waited too long)",
+    "Operations sent away because too much was to do, by reason (full: no room in line, long: the line is longer than can"
+    " be served in time, late: waited too long)",
     ["reason"],
 )
+sent_away = lru_cache(shed.labels)
 spent = Counter("unison_operation_cost_total", "Price of the operations that were let in")
 rate_limited = Counter("unison_rate_limited_total", "Operations refused because the caller's bucket was empty")
 took = lru_cache(operation_seconds.labels)
