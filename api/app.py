@@ -181,6 +181,7 @@ def create_app(
     app.state.hub = hub
     app.state.streams = streams
     app.state.beside = beside
+    app.state.authenticator = authenticator
     return app
 
 
