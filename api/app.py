@@ -20,6 +20,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from api import ide, tokens
 from api.admission import Turns
+from api.ahead import read_ahead
 from api.auth import Authenticator
 from api.buckets import Allowance, Buckets
 from api.charging import Charging
@@ -108,14 +109,14 @@ def create_app(
     limits = limits_of(settings)
     sign_ins = Throttle(per_minute=settings.sign_ins_per_minute, burst=settings.sign_ins_per_minute)
     documents = Documents(schema, limits, suggestions=settings.development)
-    trusted = Documents(schema, limits_of_trusted(limits), suggestions=settings.development, size=100)
+    trusted = Trusted(Documents(schema, limits_of_trusted(limits), suggestions=settings.development, size=100), beside)
     graphql = GraphQL(
         schema,
         database,
         hub,
         signer,
         limits,
-        gate=Gate(documents, Trusted(trusted, beside), limits, Charging(buckets), sign_ins),
+        gate=Gate(documents, trusted, limits, Charging(buckets), sign_ins),
         admission=admission,
         sign_ins_at_once=max(1, settings.pool_size // 3),
         suggestions=settings.development,
@@ -130,14 +131,16 @@ def create_app(
     sockets = SocketEndpoint(streams, authenticator, drain, Slots(settings.max_sockets_per_principal))
 
     @asynccontextmanager
-    async def lifespan(_app: Starlette) -> AsyncIterator[None]:
+    async def lifespan(app: Starlette) -> AsyncIterator[None]:
         await hub.start()
+        app.state.reading = reading = asyncio.create_task(read_ahead(events_url, trusted))
         if storage is not None:
             await storage.prepare()
         try:
             yield
         finally:
             drain.begin()
+            reading.cancel()
             await drain.finished(settings.drain_seconds)
             await streams.groups.close()
             await hub.stop()
