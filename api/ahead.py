@@ -38,6 +38,9 @@ async def read_ahead(url: str, trusted: Trusted) -> None:
                     read += 1
                 except Rejected:  # it does not fit the schema any more: `unison doctor` says so
                     passed_over += 1
+                except Exception:
+                    passed_over += 1
+                    log.exception("trusted document not read ahead", hash=hash, organization=organization)
                 await asyncio.sleep(REST * (perf_counter() - began))
         finally:
             await connection.close(timeout=2)

@@ -141,6 +141,7 @@ def create_app(
         finally:
             drain.begin()
             reading.cancel()
+            await asyncio.gather(reading, return_exceptions=True)
             await drain.finished(settings.drain_seconds)
             await streams.groups.close()
             await hub.stop()
