@@ -20,11 +20,13 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from api import ide, tokens
 from api.admission import Turns
+from api.ahead import read_ahead
 from api.auth import Authenticator
 from api.buckets import Allowance, Buckets
 from api.charging import Charging
 from api.client_ip import networks
 from api.documents import Documents
+from api.door import Door
 from api.drain import Drain
 from api.edge import Edge
 from api.gate import Gate
@@ -100,20 +102,21 @@ def create_app(
         waiting=settings.max_operations_waiting,
         seconds=settings.max_wait_seconds,
     )
+    door = Door(admission)
     signer = tokens.signer(settings)
     authenticator = Authenticator(settings, beside, signer, hub.rescope)
     schema = schema or build(suggestions=settings.development)
     limits = limits_of(settings)
     sign_ins = Throttle(per_minute=settings.sign_ins_per_minute, burst=settings.sign_ins_per_minute)
     documents = Documents(schema, limits, suggestions=settings.development)
-    trusted = Documents(schema, limits_of_trusted(limits), suggestions=settings.development, size=100)
+    trusted = Trusted(Documents(schema, limits_of_trusted(limits), suggestions=settings.development, size=100), beside)
     graphql = GraphQL(
         schema,
         database,
         hub,
         signer,
         limits,
-        gate=Gate(documents, Trusted(trusted, beside), limits, Charging(buckets), sign_ins),
+        gate=Gate(documents, trusted, limits, Charging(buckets), sign_ins),
         admission=admission,
         sign_ins_at_once=max(1, settings.pool_size // 3),
         suggestions=settings.development,
@@ -123,18 +126,22 @@ def create_app(
     streams = Streams(
         graphql, hub, Slots(settings.max_subscriptions_per_principal), asyncio.Semaphore(settings.pool_size // 2)
     )
-    http = HttpEndpoint(graphql, authenticator, EventStream(streams, drain), ide.page if settings.development else None)
+    page = ide.page if settings.development else None
+    http = HttpEndpoint(graphql, authenticator, EventStream(streams, drain), door, page)
     sockets = SocketEndpoint(streams, authenticator, drain, Slots(settings.max_sockets_per_principal))
 
     @asynccontextmanager
-    async def lifespan(_app: Starlette) -> AsyncIterator[None]:
+    async def lifespan(app: Starlette) -> AsyncIterator[None]:
         await hub.start()
+        app.state.reading = reading = asyncio.create_task(read_ahead(events_url, trusted))
         if storage is not None:
             await storage.prepare()
         try:
             yield
         finally:
             drain.begin()
+            reading.cancel()
+            await asyncio.gather(reading, return_exceptions=True)
             await drain.finished(settings.drain_seconds)
             await streams.groups.close()
             await hub.stop()
@@ -155,7 +162,7 @@ def create_app(
     if settings.development:
         routes += [ide.assets(), Route("/", lambda _request: RedirectResponse("/graphql", 307))]
     around = partial(
-        Edge, drain=drain, trusted_proxies=networks(settings.trusted_proxies), https=not settings.development
+        Edge, drain=drain, door=door, trusted_proxies=networks(settings.trusted_proxies), https=not settings.development
     )
     app = Application(
         around(http),
@@ -179,6 +186,7 @@ def create_app(
     app.state.hub = hub
     app.state.streams = streams
     app.state.beside = beside
+    app.state.authenticator = authenticator
     return app
 
 

@@ -4,21 +4,22 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-from collections import OrderedDict
 from collections.abc import Callable, Coroutine, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from time import monotonic
-from typing import Any, Generic, TypeVar
+from typing import Any
 
 import structlog
 from sqlalchemy import text
 
+from api.client_ip import counted
 from api.errors import LOST, Rejected
 from api.graphql import Follower
+from api.guesses import Guesses
+from api.recent import Recent
 from api.settings import Settings
-from api.tokens import BadToken, TrustedIssuer, issuer_of
+from api.tokens import BadToken, Expired, TrustedIssuer, issuer_of, merely_expired
 from db.actor import ANONYMOUS, Actor
 from db.session import Database
 from modules.identity.public import InvalidToken, TokenSigner, load_app_actor, load_user_actor
@@ -30,26 +31,7 @@ ACTOR_SECONDS = 3.0
 """How long an actor is believed: after this a changed role, a disabled user or a revoked session takes effect."""
 RECHECK_SECONDS = 2.0
 
-V = TypeVar("V")
 _USERS_BY_EMAIL = text("select * from auth.users_by_email(:organization, :email)")
-
-
-class Recent(Generic[V]):
-    """The latest values by key, each until its time."""
-
-    def __init__(self, size: int) -> None:
-        self._size = size
-        self._kept: OrderedDict[str, tuple[float, V]] = OrderedDict()
-
-    def get(self, key: str) -> V | None:
-        until, value = self._kept.get(key, (0.0, None))
-        return value if until > monotonic() else None
-
-    def keep(self, key: str, value: V, seconds: float) -> None:
-        self._kept.pop(key, None)
-        self._kept[key] = (monotonic() + seconds, value)
-        if len(self._kept) > self._size:
-            self._kept.popitem(last=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,27 +88,33 @@ class Authenticator:
         self._claims: Recent[Claims] = Recent(10_000)
         self._actors: Recent[Actor] = Recent(10_000)
         self._loading: dict[str, asyncio.Task[Actor]] = {}
+        self._guesses = Guesses(settings.bad_credentials_per_minute)
 
     async def caller(self, credentials: Credentials, *, request_id: str, client_ip: str | None) -> Caller:
         """The caller, or Rejected with UNAUTHENTICATED if what they presented is not good."""
-        actor = await self.actor(credentials)
+        actor = await self.actor(credentials, client_ip)
         return Caller(self, credentials, replace(actor, request_id=request_id, client_ip=client_ip))
 
-    async def actor(self, credentials: Credentials) -> Actor:
+    async def actor(self, credentials: Credentials, client_ip: str | None) -> Actor:
         if credentials.token is not None:
-            return await self._user(await self._verified(credentials.token))
+            return await self._user(credentials.token, client_ip)
         if credentials.api_key is not None:
-            return await self._app(credentials.api_key)
+            return await self._app(credentials.api_key, client_ip)
         return ANONYMOUS
 
-    async def _verified(self, token: str) -> Claims:
+    async def _verified(self, token: str, client_ip: str | None) -> Claims:
         claims = self._claims.get(token)
         if claims is None:
             try:
-                claims = await self._proven(token)
+                claims = await self._proven(token, client_ip)
+            except Expired as old:
+                raise unauthenticated(str(old)) from None
             except BadToken as bad:
+                self._guesses.made_up(client_ip)
                 raise unauthenticated(str(bad)) from None
-            except InvalidToken:
+            except InvalidToken as bad:
+                if not merely_expired(bad):
+                    self._guesses.made_up(client_ip)
                 raise unauthenticated("The token is not valid or has expired") from None
             left = (claims.expires_at - datetime.now(UTC)).total_seconds()
             if left <= 0:  # the signer allows for clocks that differ; a socket must not be closed and accepted again
@@ -134,22 +122,24 @@ class Authenticator:
             self._claims.keep(token, claims, left)
         return claims
 
-    async def _proven(self, token: str) -> Claims:
+    async def _proven(self, token: str, client_ip: str | None) -> Claims:
         if self._trusted is None or issuer_of(token) != self._trusted.issuer:
             own = self._tokens.verify(token)
             return Claims(own.organization_id, own.user_id, own.session_id, own.expires_at)
         foreign = await self._trusted.verify(token)
-        async with self._database.anonymous() as tx:
+        async with self._guesses.looking(token, client_ip, genuine=True), self._database.anonymous() as tx:
             found = await tx.rows(_USERS_BY_EMAIL, {"organization": foreign.organization_code, "email": foreign.email})
-        if len(found) != 1:
-            raise BadToken("The token names nobody here, or somebody in several organizations")
+            if len(found) != 1:
+                raise unauthenticated("The token names nobody here, or somebody in several organizations")
         return Claims(found[0].organization_id, found[0].user_id, None, foreign.expires_at)
 
-    async def _user(self, claims: Claims) -> Actor:
+    async def _user(self, token: str, client_ip: str | None) -> Actor:
+        claims = await self._verified(token, client_ip)
         key = f"{claims.organization_id}:{claims.user_id}:{claims.session_id}:{claims.expires_at.timestamp()}"
         actor = self._actors.get(key)
         if actor is None:
-            actor = await self._once(key, lambda: self._load_user(claims))
+            async with self._guesses.looking(key, client_ip, genuine=True):
+                actor = await self._once(key, lambda: self._load_user(claims))
         return actor
 
     async def _load_user(self, claims: Claims) -> Actor:
@@ -158,11 +148,12 @@ class Authenticator:
             raise unauthenticated("The session has ended; sign in again")
         return replace(found, expires_at=claims.expires_at, session_id=claims.session_id)
 
-    async def _app(self, api_key: str) -> Actor:
+    async def _app(self, api_key: str, client_ip: str | None) -> Actor:
         key = hashlib.sha256(api_key.encode()).hexdigest()
         actor = self._actors.get(key)
         if actor is None:
-            actor = await self._once(key, lambda: self._load_app(api_key))
+            async with self._guesses.looking(key, client_ip):
+                actor = self._actors.get(key) or await self._once(key, lambda: self._load_app(api_key))
         return actor
 
     async def _load_app(self, api_key: str) -> Actor:
@@ -203,7 +194,7 @@ class Caller:
     def key(self) -> str:
         """Under which the connections and subscriptions of a caller are counted."""
         who = self.actor
-        return f"{who.organization_id}:{who.principal}" if who.signed_in else f"ip:{who.client_ip}"
+        return f"{who.organization_id}:{who.principal}" if who.signed_in else f"ip:{counted(who.client_ip)}"
 
     @contextmanager
     def follow(self, follower: Follower) -> Iterator[None]:
@@ -232,7 +223,7 @@ class Caller:
 
     async def refresh(self) -> None:
         """Take over what was changed about the caller's rights."""
-        found = await self._authenticator.actor(self._credentials)
+        found = await self._authenticator.actor(self._credentials, self.actor.client_ip)
         if found is self._found:
             return
         self._found = found

@@ -14,6 +14,7 @@ from typing import Any, Protocol
 
 import structlog
 
+from api.client_ip import counted
 from db.actor import Actor
 
 log = structlog.stdlib.get_logger("api.buckets")
@@ -119,7 +120,7 @@ class Buckets:
 
     async def purse(self, actor: Actor) -> Purse:
         """The caller's purse, with the allowance known."""
-        key = (actor.organization_id, actor.principal if actor.signed_in else actor.client_ip or "unknown")
+        key = (actor.organization_id, actor.principal if actor.signed_in else counted(actor.client_ip))
         purse = self._purses.get(key)
         if purse is None:
             purse = self._purses[key] = self._new(actor)

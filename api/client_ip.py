@@ -1,12 +1,14 @@
-"""The address a request really comes from: proxies in front of us are believed only if they were named."""
+"""The address a request really comes from, and what is counted by it. Proxies in front of us are believed only if named."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import lru_cache
-from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 
 LONGEST = 64
+ONE_SITE = 64
+"""Bits of an IPv6 address that are one customer's: the other half each device chooses as it likes."""
 Network = IPv4Network | IPv6Network
 
 
@@ -24,8 +26,23 @@ def client_ip(peer: str | None, forwarded_for: str | None, trusted: tuple[Networ
 
 
 @lru_cache(maxsize=10_000)
+def counted(address: str | None) -> str:
+    """The key under which everything is counted that is counted by address: an IPv4 address, or an IPv6 network."""
+    if address is None or not _valid(address):
+        return "unknown"
+    plain = _plain(address)
+    return str(plain if plain.version == 4 else IPv6Network((int(plain), ONE_SITE), strict=False))
+
+
+def _plain(address: str) -> IPv4Address | IPv6Address:
+    """A socket for both families shows IPv4 as IPv6."""
+    found = ip_address(address)
+    return found.ipv4_mapped or found if isinstance(found, IPv6Address) else found
+
+
+@lru_cache(maxsize=10_000)
 def _within(address: str, trusted: tuple[Network, ...]) -> bool:
-    return _valid(address) and any(ip_address(address) in network for network in trusted)
+    return _valid(address) and any(_plain(address) in network for network in trusted)
 
 
 def _valid(address: str) -> bool:

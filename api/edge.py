@@ -12,6 +12,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from api import logs
 from api.client_ip import Network, client_ip
+from api.door import Door
 from api.drain import RETRY_AFTER, Drain
 from api.responses import plain_error
 
@@ -30,9 +31,12 @@ SECURITY = {
 
 
 class Edge:
-    def __init__(self, app: ASGIApp, *, drain: Drain, trusted_proxies: Sequence[Network], https: bool) -> None:
+    def __init__(
+        self, app: ASGIApp, *, drain: Drain, door: Door, trusted_proxies: Sequence[Network], https: bool
+    ) -> None:
         self._app = app
         self._drain = drain
+        self._door = door
         self._trusted = tuple(trusted_proxies)
         named = SECURITY | ({"Strict-Transport-Security": "max-age=63072000"} if https else {})
         self._headers = [(name.lower().encode(), value.encode()) for name, value in named.items()]
@@ -79,6 +83,9 @@ class Edge:
                     503, "SERVICE_UNAVAILABLE", "This process is stopping; try again", request_id, **more
                 )
                 await refusal(scope, receive, mark)
+                return
+            if (away := self._door.refusal(scope, request_id)) is not None:
+                await away(scope, receive, mark)
                 return
             with self._drain.running():
                 await self._app(scope, receive, mark)

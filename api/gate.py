@@ -10,6 +10,7 @@ from graphql import OperationType
 
 from api import metrics
 from api.charging import Bill, Charging
+from api.client_ip import counted
 from api.documents import Documents, Operation, Operations, named
 from api.errors import Rejected, coded
 from api.limits import Limits, check_variables
@@ -107,7 +108,7 @@ class Gate:
     def _check_sign_ins(self, operation: Operation, actor: Actor) -> None:
         """Mutations open to anybody are where passwords are guessed."""
         if guesses(operation):
-            wait = self._sign_ins.wait(actor.client_ip or "unknown", cost=len(operation.roots))
+            wait = self._sign_ins.wait(counted(actor.client_ip), cost=len(operation.roots))
             if wait:
                 raise Rejected.because("RATE_LIMITED", "Too many attempts; wait a little", status=429, retryAfter=wait)
 

@@ -94,7 +94,7 @@ class GraphQL:
                 try:
                     answer = await self._executed(operation, request, actor)
                 finally:
-                    self._admission.end()
+                    self._admission.end(actor.organization_id)
         except Shed as shed:
             answer = refused(shed.errors, actor.request_id)
         if cost := request.bill.extensions:

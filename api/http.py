@@ -12,6 +12,7 @@ from starlette.types import Receive, Scope, Send
 
 from api import logs, negotiation
 from api.auth import Authenticator, Caller, Credentials, credentials_of
+from api.door import Door
 from api.errors import Rejected
 from api.gate import READING, SINGLE, Request
 from api.graphql import Answer, GraphQL, broken
@@ -35,12 +36,14 @@ class HttpEndpoint:
     """Decides who asks and how to answer; the work is GraphQL's."""
 
     def __init__(
-        self, graphql: GraphQL, authenticator: Authenticator, events: EventStream, ide: Callable[[], Response] | None
-    ) -> None:
+        self, graphql: GraphQL, authenticator: Authenticator, events: EventStream, door: Door,
+        ide: Callable[[], Response] | None,
+    ) -> None:  # fmt: skip
         """Without the IDE, as in production, a plain link or image cannot ask anything: GET needs credentials."""
         self._graphql = graphql
         self._authenticator = authenticator
         self._events = events
+        self._door = door
         self._ide = ide
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -72,6 +75,8 @@ class HttpEndpoint:
             )
             actor = caller.actor
             logs.bind(organization=actor.organization_id, principal=actor.principal)
+            if actor.signed_in and not streaming:
+                self._door.check(scope, actor.organization_id, media)
             request = request_of_params(params) if method == "GET" else await self._read(headers, receive)
             if streaming:
                 request = replace(request, last_event_id=headers.get("last-event-id") or None)

@@ -25,7 +25,7 @@ POKE_SECONDS = 0.05
 STATEMENT_SECONDS = 10.0  # a connection that does not answer is a lost one
 BACKOFF_SECONDS = (0.1, 5.0)
 # InternalClientError: what the driver makes of a server that stops between two messages
-_FAILURES = (asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError, OSError, TimeoutError)
+FAILURES = (asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError, OSError, TimeoutError)
 
 
 class Hub:
@@ -109,9 +109,9 @@ class Hub:
                     await self._follow(connection)
                 finally:
                     self.connected = False
-                    with suppress(*_FAILURES):
+                    with suppress(*FAILURES):
                         await connection.close(timeout=2)
-            except _FAILURES as error:
+            except FAILURES as error:
                 log.warning("hub disconnected", error=type(error).__name__, again_in=pause)
             await asyncio.sleep(pause)
             pause = min(pause * 2, longest)

@@ -26,6 +26,8 @@ from api.introspection import check_introspection
 
 MOST_REPEATS = 20
 """The same field, fragment or `... on` side by side: validation compares each with each."""
+TOKENS_TO_A_FRAGMENT = 20
+"""There may be a fragment to so many tokens a document may have: validation compares each fragment with each as well."""
 MOST_NESTING = 32
 """Levels of lists and objects in the variables; the deepest input of the schema has fewer than ten."""
 MOST_NESTED = 20_000
@@ -53,6 +55,9 @@ def too_complex(what: str, asked: int, limit: int, **details: Any) -> Rejected:
 
 def check_document(document: DocumentNode, limits: Limits) -> None:
     """One walk for what counts anywhere in the text, then the depth of each operation through its fragments."""
+    fragments = {d.name.value: d for d in document.definitions if isinstance(d, FragmentDefinitionNode)}
+    if len(fragments) > (most := limits.tokens // TOKENS_TO_A_FRAGMENT):
+        raise too_complex("Fragments", len(fragments), most)
     aliases = 0
     stack: list[Node] = [document]
     while stack:
@@ -73,8 +78,6 @@ def check_document(document: DocumentNode, limits: Limits) -> None:
                 stack.extend(child)
     if aliases > limits.aliases:
         raise too_complex("Aliases", aliases, limits.aliases)
-
-    fragments = {d.name.value: d for d in document.definitions if isinstance(d, FragmentDefinitionNode)}
     for operation in document.definitions:
         if isinstance(operation, OperationDefinitionNode):
             _check_operation(operation, fragments, limits)

@@ -30,11 +30,16 @@ turn_seconds = Histogram(
 )
 shed = Counter(
     "unison_operations_shed_total",
-    "Operations sent away because too much was to do, by reason (full: no room in line, late: waited too long)",
+    "Operations sent away because too much was to do, by reason (full: no room in line, long: the line is longer than can"
+    " be served in time, late: waited too long)",
     ["reason"],
 )
+sent_away = lru_cache(shed.labels)
 spent = Counter("unison_operation_cost_total", "Price of the operations that were let in")
-rate_limited = Counter("unison_rate_limited_total", "Operations refused because the caller's bucket was empty")
+rate_limited = Counter(
+    "unison_rate_limited_total", "Refused because the caller's bucket was empty, or that of false credentials"
+)
+false_credentials = Counter("unison_false_credentials_total", "Tokens and API keys that were presented and not good")
 took = lru_cache(operation_seconds.labels)
 queries = lru_cache(planned.labels)
 sockets = Gauge("unison_sockets", "Open WebSocket connections")

@@ -13,6 +13,9 @@ from api.errors import Rejected
 from api.gate import Request
 
 MAX_KEY = 255
+MOST_BRACKETS = 60_000
+"""Lists and objects of a body, as far as brackets tell: making half a million of them takes longer than anything else a
+request can ask before it has a price. Three times what the variables may hold."""
 _DOCUMENT_ID = re.compile("sha256:([0-9a-fA-F]{64})")
 
 
@@ -21,6 +24,11 @@ def bad_request(message: str, *, status: int = 400) -> Rejected:
 
 
 def parse_json(body: bytes | str) -> Any:
+    if len(body) > MOST_BRACKETS:
+        text = body if isinstance(body, bytes) else body.encode("utf-8", "surrogatepass")
+        if (brackets := text.count(b"[") + text.count(b"{")) > MOST_BRACKETS:
+            said = f"Lists and objects in one body: {brackets}, at most {MOST_BRACKETS}"
+            raise Rejected.because("OPERATION_TOO_COMPLEX", said, limit=MOST_BRACKETS, requested=brackets)
     try:
         return orjson.loads(body)
     except (orjson.JSONDecodeError, UnicodeError, RecursionError):

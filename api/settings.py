@@ -117,6 +117,7 @@ class Settings(BaseSettings):
     backend_cors_origins: Annotated[list[str], NoDecode, BeforeValidator(_json_list)] = []
     trusted_proxies: Annotated[list[Network], NoDecode, BeforeValidator(_json_list)] = []
     sign_ins_per_minute: int = Field(default=60, ge=1)
+    bad_credentials_per_minute: int = Field(default=60, ge=1)
 
     # How much one caller may ask for
     max_body_bytes: int = Field(default=1_048_576, ge=1_024)

@@ -31,6 +31,9 @@ LONGEST_PAUSE = 30.0
 HEALTHY_SECONDS = 60.0
 DATABASE_CHECK_SECONDS = 1.0
 OBJECTS_CHECK_SECONDS = 1.0
+ACCEPTED_AT_ONCE = 16
+"""libuv takes one new connection from a listening socket each time it looks. While a flood makes every look long, callers who
+have to connect first would wait for seconds; so it has the same socket this many times."""
 
 logger = log("api.supervisor")
 
@@ -124,7 +127,7 @@ async def serve(
     if worker:
         beside.append(asyncio.create_task(_keep_worker(settings, found, kept)))
     try:
-        await server.serve([listening])
+        await server.serve([listening.dup() for _ in range(ACCEPTED_AT_ONCE)])
     finally:
         for task in beside:
             task.cancel()

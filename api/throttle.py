@@ -22,15 +22,17 @@ class Throttle:
         self._buckets: OrderedDict[str, tuple[float, float]] = OrderedDict()
 
     def wait(self, key: str, cost: int = 1) -> int:
-        """Take `cost` tokens; 0 if they were there, else the seconds after which they will be."""
+        """Take `cost` tokens; 0 if they were there, else the seconds after which they will be. A cost of 0 asks for one and
+        leaves it there."""
         now = self._clock()
         tokens, since = self._buckets.pop(key, (float(self._burst), now))
         tokens = min(self._burst, tokens + (now - since) * self._rate)
-        granted = tokens >= min(cost, self._burst)
+        needed = min(max(cost, 1), self._burst)
+        granted = tokens >= needed
         self._buckets[key] = (tokens - cost if granted else tokens, now)
         if len(self._buckets) > self._size:
             self._buckets.popitem(last=False)
-        return 0 if granted else max(1, math.ceil((min(cost, self._burst) - tokens) / self._rate))
+        return 0 if granted else max(1, math.ceil((needed - tokens) / self._rate))
 
 
 class Full(Exception):

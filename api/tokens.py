@@ -15,7 +15,7 @@ import structlog
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_pem_private_key
 
 from api.settings import Settings
-from modules.identity.public import TokenSigner
+from modules.identity.public import InvalidToken, TokenSigner
 
 log = structlog.stdlib.get_logger("api.tokens")
 
@@ -25,6 +25,15 @@ LEEWAY_SECONDS = 5
 
 class BadToken(Exception):
     """The token proves nothing. The message may be shown."""
+
+
+class Expired(BadToken):
+    """It was good once: nobody guesses with it."""
+
+
+def merely_expired(error: InvalidToken) -> bool:
+    """Whether a token of ours is well signed, and only too old."""
+    return isinstance(error.__cause__, jwt.ExpiredSignatureError)
 
 
 def signer(settings: Settings) -> TokenSigner:
@@ -75,7 +84,7 @@ class TrustedIssuer:
                 options={"require": ["exp", "iat", "sub"]},
             )
         except jwt.ExpiredSignatureError:
-            raise BadToken("The token has expired") from None
+            raise Expired("The token has expired") from None
         except jwt.PyJWTError:
             raise BadToken("The token is not valid") from None
         return _foreign(claims)

@@ -1,4 +1,5 @@
-"""Trusted documents: those a request names by their hash. A known one is found in a dict, an unknown one asked for once."""
+"""Trusted documents: those a request names by their hash. A known one is found in a dict, an unknown one asked for once;
+most are known since the process started (`api/ahead.py`)."""
 
 from __future__ import annotations
 
@@ -39,7 +40,12 @@ class Trusted:
         self._unknown: OrderedDict[tuple[int | None, str], float] = OrderedDict()
 
     def known(self, hash: str, actor: Actor) -> Operations | None:
-        return self._known.get((actor.organization_id, hash))
+        """One of the caller's organization, or of the server."""
+        for key in ((actor.organization_id, hash), (None, hash)):
+            if (operations := self._known.get(key)) is not None:
+                self._known.move_to_end(key)
+                return operations
+        return None
 
     async def source(self, hash: str, actor: Actor) -> str | None:
         """The text of a document the caller's organization or the server trusts; None where neither does."""
@@ -55,14 +61,29 @@ class Trusted:
 
     def read(self, hash: str, source: str, actor: Actor) -> Operations:
         """Its operations, kept; Rejected where it does not fit the schema any more."""
-        key = (actor.organization_id, hash)
         operations = self._documents.known(source) or self._documents.read(source)
-        self._characters += len(source) - self._lengths.get(key, 0)
-        self._known[key], self._lengths[key] = operations, len(source)
+        self._keep((actor.organization_id, hash), operations, len(source))
+        return operations
+
+    def ahead(self, organization: int | None, hash: str, source: str) -> bool:
+        """Read and plan a document nobody has asked for yet. It is the first to be forgotten; False where there is no room."""
+        key = (organization, hash)
+        if self._characters + len(source) > MOST_CHARACTERS or len(self._known) >= self._size:
+            return False
+        if key not in self._known:
+            operations = self._documents.known(source) or self._documents.read(source)
+            for operation in operations.values():
+                operation.prepared.ahead()
+            self._keep(key, operations, len(source))
+            self._known.move_to_end(key, last=False)
+        return True
+
+    def _keep(self, key: tuple[int | None, str], operations: Operations, length: int) -> None:
+        self._characters += length - self._lengths.get(key, 0)
+        self._known[key], self._lengths[key] = operations, length
         while self._characters > MOST_CHARACTERS or len(self._known) > self._size:
             old, _ = self._known.popitem(last=False)
             self._characters -= self._lengths.pop(old)
-        return operations
 
 
 def _forget(kept: OrderedDict[tuple[int | None, str], Any], size: int) -> None:

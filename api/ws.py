@@ -184,7 +184,7 @@ class Socket:
             )
             self._stack.enter_context(self._to.sockets.taken(self._caller.key))
         except Rejected as rejected:
-            raise Close(4403, str(rejected)) from None
+            raise Close(4429 if rejected.status == 429 else 4403, str(rejected)) from None
         except Full:
             raise Close(4429, f"At most {self._to.sockets.most} connections at once") from None
         actor = self._caller.actor

@@ -69,7 +69,13 @@ class Live:
 
 
 def settings(**given: Any) -> Settings:
-    known: dict[str, Any] = {"secret_key": SECRET, "sign_ins_per_minute": 600, "drain_seconds": 2.0, "_env_file": None}
+    known: dict[str, Any] = {
+        "secret_key": SECRET,
+        "sign_ins_per_minute": 600,
+        "bad_credentials_per_minute": 6_000,
+        "drain_seconds": 2.0,
+        "_env_file": None,
+    }
     return Settings(**known | given)
 
 

@@ -32,6 +32,13 @@ def _fragments(count: int, body: str, root: str = "...F0") -> str:
     return f"{{ workOrders(first: 1) {{ nodes {{ {root} }} }} }} {made} fragment F{count} on WorkOrder {{ id }}"
 
 
+def _side_by_side(count: int) -> str:
+    half = count // 2
+    first, second = (" ".join(f"...F{n}" for n in range(*part)) for part in ((half,), (half, count)))
+    made = " ".join(f"fragment F{n} on WorkOrder {{ plant {{ id code }} number }}" for n in range(count))
+    return f"{{ workOrders(first: 1) {{ nodes {{ {first} ... on WorkOrder {{ {second} }} }} }} }} {made}"
+
+
 def _everyone(count: int) -> str:
     spread = " ".join(f"...F{n}" for n in range(count))
     made = " ".join(f"fragment F{n} on WorkOrder {{ plant {{ id code }} {spread} }}" for n in range(count))
@@ -63,8 +70,10 @@ HOSTILE = [
         25, "fragment F%n on WorkOrder { plant { id } ...F%m ... on WorkOrder { ...F%m } }"), None),
     Hostile("fragments that all spread each other", _everyone(18), INVALID),
     Hostile("many fragments side by side", "{ workOrders(first: 1) { nodes { " + " ".join(f"...F{n}" for n in range(70)) + " } } } "
-            + " ".join(f"fragment F{n} on WorkOrder {{ plant {{ id }} }}" for n in range(70)), None),
-    Hostile("fragments nobody uses", "{ __typename } " + " ".join(f"fragment F{n} on Query {{ __typename }}" for n in range(90)), INVALID),
+            + " ".join(f"fragment F{n} on WorkOrder {{ plant {{ id }} }}" for n in range(70)), COMPLEX),
+    Hostile("as many fragments as there may be", _side_by_side(50), None),
+    Hostile("one fragment more", _side_by_side(51), COMPLEX),
+    Hostile("fragments nobody uses", "{ __typename } " + " ".join(f"fragment F{n} on Query {{ __typename }}" for n in range(50)), INVALID),
     Hostile("directives", "{ __typename " + "@include(if: true) " * 10 + "}", COMPLEX),
     Hostile("unknown directives", "{ __typename " + "@aa " * 10 + "}", COMPLEX),
     Hostile("directives everywhere", "{ " + " ".join("__typename @skip(if: false) @include(if: true)" for _ in range(90)) + "}", COMPLEX),

@@ -118,3 +118,16 @@ async def test_the_schema_is_told_to_nobody_unknown(production: Live) -> None:
     for document in ("{ __schema { types { name fields { name } } } }", '{ __type(name: "User") { name } }'):
         answer = await production.post(document)
         assert (code(answer), "data" in answer.json()) == ("UNAUTHENTICATED", False)
+
+
+async def test_bodies_of_brackets_are_not_even_parsed(production: Live, token: str) -> None:
+    headers = {"authorization": f"Bearer {token}", "content-type": "application/json"}
+    lists, objects = ",".join(["[[[]]]"] * 21_000), ",".join(["{}"] * 61_000)
+    for body in (f'{{"query": "{{ __typename }}", "variables": {{"v": [{many}]}}}}' for many in (lists, objects)):
+        answer = await production.client.post("/graphql", content=body, headers=headers)
+        assert code(answer) == COMPLEX
+        assert "Lists and objects in one body" in answer.text
+    not_json = await production.client.post("/graphql", content="[" * 61_000, headers=headers)
+    assert code(not_json) == COMPLEX
+    long = {"query": "{ __typename }", "variables": {"v": ["[" * 50_000, "x" * 200_000]}}
+    assert code(await production.client.post("/graphql", json=long, headers=headers)) is None

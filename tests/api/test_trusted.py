@@ -4,15 +4,29 @@ from __future__ import annotations
 
 import hashlib
 import json
+import sys
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import asyncpg
 import httpx
 import pytest
+from sqlalchemy import text
+from sqlalchemy.exc import DBAPIError
 
+from api.documents import Documents
+from api.limits import Limits
+from api.trusted import Trusted
+from db.actor import Actor
+from db.session import Database
 from modules.identity.sessions.tokens import KEY_PREFIX, digest, new_secret
-from tests.api.conftest import Live
+from schema.build import build
+from schema.plans.execute import Prepared
+from tests.api.conftest import Live, serving
 from tests.api.test_sockets import initialised, receive, send
+from tests.conftest import Urls
 from tests.support import House, Statements, Tenant
 
 REGISTER = """mutation ($input: TrustedDocumentsRegisterInput!) {
@@ -178,3 +192,99 @@ async def test_an_app_may_be_held_to_trusted_documents(
     assert error(await live.client.post("/graphql", json=body, headers=headers))["extensions"]["code"] == "FORBIDDEN"
     body = {"documentId": f"sha256:{hash_of(DOCUMENT)}"}
     assert "data" in (await live.client.post("/graphql", json=body, headers=headers)).json()
+
+
+async def test_documents_are_read_when_a_process_starts(
+    urls: Urls, database: Database, house: House, tenant: Tenant, stranger: Tenant, admin: asyncpg.Connection
+) -> None:
+    """Of the server and of every organization, with one among them that does not fit the schema; then none is looked up."""
+    mine, theirs = (
+        "query M($no: Boolean!) { me @skip(if: $no) { account { id } } }",
+        "query T { workOrders { nodes { id } } }",
+    )
+    await register(house, tenant, mine, DOCUMENT)
+    await register(house, stranger, theirs, DOCUMENT)
+    everybodys = '{ echo(value: "for all") }'
+    await admin.execute(
+        "insert into meta.trusted_documents (hash, name, text) values ($1, 'All', $2) on conflict do nothing",
+        hash_of(everybodys), everybodys,
+    )  # fmt: skip
+    old = "{ aFieldOfLongAgo }"
+    await admin.execute(
+        "insert into app.trusted_documents (organization_id, hash, name, text) values ($1, $2, 'Old', $3)",
+        tenant.organization_id, hash_of(old), old,
+    )  # fmt: skip
+    async with serving(urls, database) as live:
+        await live.app.state.reading
+        own, foreign = await live.token(tenant), await live.token(stranger)
+
+        async def ask(text: str, token: str | None, **body: Any) -> httpx.Response:
+            headers = {"authorization": f"Bearer {token}"} if token else {}
+            return await live.client.post(
+                "/graphql", json={"documentId": f"sha256:{hash_of(text)}", **body}, headers=headers
+            )
+
+        with Statements(live.app.state.beside) as seen, counting() as work:
+            answers = [
+                await ask(mine, own, variables={"no": False}),
+                await ask(mine, own, variables={"no": True}),
+                await ask(theirs, foreign),
+                await ask(DOCUMENT, own),
+                await ask(DOCUMENT, foreign),
+                await ask(everybodys, own),
+                await ask(everybodys, None),
+            ]
+        assert all("data" in answer.json() for answer in answers)
+        assert [one for one in seen.seen if "trusted_document" in one] == []
+        assert work == {}
+        assert error(await ask(mine, foreign))["extensions"]["code"] == "PERSISTED_QUERY_NOT_FOUND"
+        assert error(await ask(theirs, None))["extensions"]["code"] == "PERSISTED_QUERY_NOT_FOUND"
+        assert error(await ask(old, own))["extensions"]["code"] == "GRAPHQL_VALIDATION_FAILED"
+
+
+@contextmanager
+def counting() -> Iterator[Counter[str]]:
+    """How often a document is parsed and an operation planned."""
+    done: Counter[str] = Counter()
+    names = {(Documents._parsed.__code__): "parsed", Prepared._made.__code__: "planned"}
+
+    def note(frame: Any, what: str, _: Any) -> None:
+        if what == "call" and frame.f_code in names:
+            done[names[frame.f_code]] += 1
+
+    sys.setprofile(note)
+    try:
+        yield done
+    finally:
+        sys.setprofile(None)
+
+
+async def test_only_the_hubs_role_reads_the_documents_of_all(
+    urls: Urls, database: Database, house: House, tenant: Tenant, stranger: Tenant
+) -> None:
+    await register(house, tenant, DOCUMENT)
+    for call in ("ev.trusted_documents(10)", f"ev.trusted_document({tenant.organization_id}, '{hash_of(DOCUMENT)}')"):
+        with pytest.raises(DBAPIError, match="permission denied"):
+            async with database.read(stranger.actor()) as tx:
+                await tx.scalar(text(f"select {call}"))
+        connection = await asyncpg.connect(urls.events)
+        try:
+            assert await connection.fetchval(f"select count(*) from {call}") >= 1
+            assert await connection.fetchval("select current_setting('app.org_id', true)") in ("", None)
+            with pytest.raises(asyncpg.InsufficientPrivilegeError):
+                await connection.fetch("select * from app.trusted_documents")
+        finally:
+            await connection.close()
+    async with database.read(stranger.actor()) as tx:
+        assert await tx.scalar(text("select app.trusted_document(:hash)"), {"hash": hash_of(DOCUMENT)}) is None
+        assert await tx.scalar(text("select count(*) from app.trusted_documents")) == 0
+
+
+def test_what_is_read_ahead_has_its_bounds_and_goes_first(database: Database) -> None:
+    trusted = Trusted(Documents(build(), Limits(), suggestions=True), database, size=3)
+    texts = [f"query Q{n} {{ me {{ account {{ id }} }} }}" for n in range(5)]
+    assert [trusted.ahead(1, hash_of(text), text) for text in texts] == [True] * 3 + [False] * 2
+    trusted.read(hash_of(texts[4]), texts[4], Actor(1))
+    known = [trusted.known(hash_of(text), Actor(1)) is not None for text in texts]
+    assert known == [True, True, False, False, True], "the oldest of those read ahead made room"
+    assert trusted.known(hash_of(texts[0]), Actor(2)) is None

@@ -81,7 +81,13 @@ class House:
 def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
     home, log = tmp_path_factory.mktemp("house"), tmp_path_factory.mktemp("log") / "serve.log"
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("DATABASE_", "UNISON_", "JWT_"))}
-    settings = {"PORT": "0", "UNISON_HOME": str(home), "LOG_FORMAT": "json", "SIGN_INS_PER_MINUTE": "1000"}
+    settings = {
+        "PORT": "0",
+        "UNISON_HOME": str(home),
+        "LOG_FORMAT": "json",
+        "SIGN_INS_PER_MINUTE": "1000",
+        "BAD_CREDENTIALS_PER_MINUTE": "1000",
+    }
     with log.open("wb") as out:
         process = subprocess.Popen(
             [sys.executable, "-m", "api.cli", "serve"], cwd=ROOT, env=kept | settings, stdout=out, stderr=out

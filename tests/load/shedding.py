@@ -1,7 +1,9 @@
-"""Too much at once: `python tests/load/shedding.py [--seconds 60] [--times 3]`.
+"""Too much at once: `python tests/load/shedding.py [--seconds 60] [--times 3] [--first 20]`.
 
 Measures what a server of one process can do, then has one organization ask for several times that, at its own pace whatever
-the answers, beside another organization that asks now and then. Prints figures; fails only if a request was not answered.
+the answers, beside another organization that asks now and then. What the quiet one gets is compared with what it gets while
+the other asks for no more than can be done: the processors are as busy then, but nobody is sent away. Each organization's
+client is a process of its own. Prints figures; fails only if a request was not answered.
 """
 
 from __future__ import annotations
@@ -12,190 +14,187 @@ from pathlib import Path
 sys.path[0] = str(Path(__file__).parents[2])  # not this folder: a `queue` stands in it
 
 import argparse
-import asyncio
 import json
 import os
 import re
 import signal
 import subprocess
 import tempfile
+import threading
 import time
-from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from multiprocessing import get_context
 from urllib.parse import urlsplit
 
 import httpx
 import psutil
-import uvloop
+
+from tests.load.flood import Seen, percentile, run
 
 DOCUMENT = (
-    "{ workOrders(first: 20) { nodes { number status plant { code } operations(first: 4) { nodes { name } } } } }"
+    "{ workOrders(first: %d) { nodes { number status plant { code } operations(first: 4) { nodes { name } } } } }"
 )
 SIGN_IN = "mutation ($input: SessionCreateInput!) { sessionCreate(input: $input) { accessToken } }"
+FLOODING, QUIET = "acme", "globex"
 WARM_SECONDS = 5.0
-ANSWER_SECONDS = 30.0
+AT_CAPACITY = 16
+"""Connections that each ask as soon as they are answered: more than run at once, far fewer than may wait."""
+NICER = 5
+"""The flood comes from another machine in life: its client gives way to what is measured."""
 
 
-@dataclass
-class Seen:
-    """The answers to one organization's requests."""
+class Server:
+    """The process that is measured, and PostgreSQL's beside it."""
 
-    asked: int = 0
-    lost: int = 0
-    statuses: Counter[int] = field(default_factory=Counter)
-    admitted: list[float] = field(default_factory=list)
-    refused: list[float] = field(default_factory=list)
+    def __init__(self, url: str, process: psutil.Process, log: Path) -> None:
+        self.url = url
+        self._process = process
+        self._log = log
 
-    def p(self, percent: float) -> float:
-        values = sorted(self.admitted)
-        return values[min(len(values) - 1, int(len(values) * percent / 100))] * 1_000 if values else float("nan")
+    def cpu(self) -> tuple[float, float]:
+        """Seconds of the server and of PostgreSQL so far."""
+        backends = (one for one in psutil.process_iter(["name"]) if one.info["name"] == "postgres")
+        return _seconds(self._process), sum(map(_seconds, backends))
 
+    def memory(self) -> float:
+        return float(self._process.memory_info().rss) / 1_048_576
 
-class Client:
-    """Plain HTTP over as many kept connections as answers are waited for."""
+    def log_size(self) -> int:
+        return self._log.stat().st_size
 
-    def __init__(self, url: str, token: str) -> None:
-        parts = urlsplit(url)
-        self._where = (parts.hostname or "127.0.0.1", parts.port or 80)
-        body = json.dumps({"query": DOCUMENT}).encode()
-        head = (
-            f"POST /graphql HTTP/1.1\r\nHost: {parts.netloc}\r\nAuthorization: Bearer {token}\r\n"
-            f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
-        )
-        self._request = head.encode() + body
-        self._idle: list[tuple[asyncio.StreamReader, asyncio.StreamWriter]] = []
-
-    async def ask(self, seen: Seen, due: float) -> None:
-        """One request; its time counts from when it was due, not from when this program came round to it."""
-        seen.asked += 1
-        try:
-            async with asyncio.timeout(ANSWER_SECONDS):
-                status = await self._kept() or await self._fresh()
-        except (OSError, TimeoutError, asyncio.IncompleteReadError) as error:
-            seen.lost += 1
-            print(f"not answered: {error!r}", flush=True)
-            return
-        seen.statuses[status] += 1
-        (seen.admitted if status == 200 else seen.refused).append(time.perf_counter() - due)
-
-    async def _kept(self) -> int | None:
-        """Over a connection that is open already; None where the server has closed it meanwhile, as it may."""
-        while self._idle:
-            reader, writer = self._idle.pop()
-            try:
-                return await self._exchange(reader, writer)
-            except (ConnectionError, asyncio.IncompleteReadError) as error:
-                if getattr(error, "partial", b""):
-                    raise
-        return None
-
-    async def _fresh(self) -> int:
-        return await self._exchange(*await asyncio.open_connection(*self._where))
-
-    async def _exchange(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> int:
-        writer.write(self._request)
-        head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1")
-        length = re.search(r"content-length: (\d+)", head, re.IGNORECASE)
-        await reader.readexactly(int(length[1]) if length else 0)
-        self._idle.append((reader, writer))
-        return int(head.split(" ", 2)[1])
-
-    def close(self) -> None:
-        for _, writer in self._idle:
-            writer.close()
+    def took(self, since: int, principal: str) -> list[float]:
+        """Seconds the server itself took for the answers to a caller, by its access log from there on."""
+        with self._log.open("rb") as log:
+            log.seek(since)
+            lines = [json.loads(line) for line in log if b'"api.access"' in line]
+        mine = (line for line in lines if line.get("client_ip") and line.get("status") == 200)
+        return [line["milliseconds"] / 1_000 for line in mine if str(line.get("organization")) == principal]
 
 
-async def capacity(client: Client, connections: int, seconds: float) -> float:
-    """Answers per second, each connection asking as soon as it is answered."""
-    seen, until = Seen(), time.perf_counter() + seconds
-
-    async def again() -> None:
-        while (now := time.perf_counter()) < until:
-            await client.ask(seen, now)
-
-    await asyncio.gather(*(again() for _ in range(connections)))
-    return seen.statuses[200] / seconds
-
-
-async def paced(client: Client, rate: float, seconds: float) -> Seen:
-    """So many requests per second, whatever becomes of them."""
-    seen, tasks = Seen(), set()
-    began = time.perf_counter()
-    for number in range(int(rate * seconds)):
-        due = began + number / rate
-        if (wait := due - time.perf_counter()) > 0:
-            await asyncio.sleep(wait)
-        task = asyncio.create_task(client.ask(seen, due))
-        tasks.add(task)
-        task.add_done_callback(tasks.discard)
-    await asyncio.gather(*tasks)
-    return seen
-
-
-async def memory(process: psutil.Process, into: list[float]) -> None:
-    while True:
-        into.append(process.memory_info().rss / 1_048_576)
-        await asyncio.sleep(1)
-
-
-def cpu(process: psutil.Process) -> float:
-    times = process.cpu_times()
+def _seconds(process: psutil.Process) -> float:
+    try:
+        times = process.cpu_times()
+    except psutil.Error:
+        return 0.0
     return float(times.user + times.system)
+
+
+class Load:
+    """Asks as one organization or both, each from a process of its own."""
+
+    def __init__(self, server: Server, document: str, pool: ProcessPoolExecutor, nice: ProcessPoolExecutor) -> None:
+        self._server = server
+        parts = urlsplit(server.url)
+        self._address = (parts.hostname or "127.0.0.1", parts.port or 80)
+        self._requests = {code: _request(server.url, code, document) for code in (FLOODING, QUIET)}
+        self._organization = {code: organization for code, (organization, _) in self._requests.items()}
+        self._pools = {FLOODING: nice, QUIET: pool}
+
+    def go(self, seconds: float, *asking: tuple[str, str, float]) -> list[Seen]:
+        """Who asks, how, and how much; the answers in the same order."""
+        running = [
+            self._pools[code].submit(run, *self._address, self._requests[code][1], how, much, seconds)
+            for code, how, much in asking
+        ]
+        return [one.result() for one in running]
+
+    def quiet(self, name: str, pace: float, seconds: float, *beside: tuple[str, str, float]) -> list[Seen]:
+        """The quiet organization's figures, alone or beside the other."""
+        since, before = self._server.log_size(), self._server.cpu()
+        began = time.perf_counter()
+        mine, *others = self.go(seconds, (QUIET, "paced", pace), *beside)
+        took = time.perf_counter() - began
+        own, database = (after - then for after, then in zip(self._server.cpu(), before, strict=True))
+        inside = self._server.took(since, self._organization[QUIET])
+        clients = ", ".join(f"{seen.cpu / took:.2f}" for seen in (mine, *others))
+        say(f"quiet, {name}", mine, seconds)
+        print(
+            f"    in the server p50 {percentile(inside, 50):.1f} ms, p99 {percentile(inside, 99):.1f} ms;   cores: server"
+            f" {own / took:.2f}, PostgreSQL {database / took:.2f}, clients {clients}",
+            flush=True,
+        )
+        return [mine, *others]
+
+
+def _request(url: str, code: str, document: str) -> tuple[str, bytes]:
+    """The organization's id, and its request as it is sent."""
+    given = {"organization": code, "email": f"admin@{code}.example", "password": "unison-demo"}
+    answer = httpx.post(f"{url}/graphql", json={"query": SIGN_IN, "variables": {"input": given}}, timeout=30).json()
+    token = answer["data"]["sessionCreate"]["accessToken"]
+    body = json.dumps({"query": document}).encode()
+    head = (
+        f"POST /graphql HTTP/1.1\r\nHost: {urlsplit(url).netloc}\r\nAuthorization: Bearer {token}\r\n"
+        f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
+    )
+    return _organization(token), head.encode() + body
+
+
+def _organization(token: str) -> str:
+    """As the token names it: the access log has the same."""
+    from base64 import urlsafe_b64decode
+
+    claims = json.loads(urlsafe_b64decode(token.split(".")[1] + "=="))
+    return str(next(value for name, value in claims.items() if name in ("org", "organization", "organization_id")))
+
+
+def measure(server: Server, load: Load, seconds: float, times: float) -> bool:
+    load.go(2, (FLOODING, "closed", 8))
+    before = server.cpu()
+    (most,) = load.go(WARM_SECONDS, (FLOODING, "closed", AT_CAPACITY))
+    capacity = most.statuses[200] / WARM_SECONDS
+    own, database = (
+        (now - then) / capacity / WARM_SECONDS * 1_000 for now, then in zip(server.cpu(), before, strict=True)
+    )
+    pace = max(2.0, min(100.0, capacity / 20))
+    print(
+        f"capacity {capacity:.0f} /s over {AT_CAPACITY} connections; CPU ms each: server {own:.2f}, PostgreSQL {database:.2f};"
+        f" the quiet organization asks {pace:.0f} /s"
+    )
+    load.quiet("alone", pace, WARM_SECONDS)
+    (usual, _) = load.quiet("at capacity", pace, seconds / 2, (FLOODING, "closed", AT_CAPACITY))
+    rss, done = [server.memory()], threading.Event()
+    watching = threading.Thread(target=_watch, args=(server, rss, done))
+    watching.start()
+    before = server.cpu()
+    (quiet, flood) = load.quiet("in the flood", pace, seconds, (FLOODING, "paced", capacity * times))
+    spent = server.cpu()[0] - before[0]
+    done.set()
+    watching.join()
+    served = flood.statuses[200] + quiet.statuses[200]
+    away = max(1, flood.asked + quiet.asked - served)
+    say(f"flooding, {times:g} times", flood, seconds)
+    print(f"    sent away after p50 {percentile(flood.refused, 50):.1f} ms, p99 {percentile(flood.refused, 99):.1f} ms;"
+          f" {(spent * 1_000 - served * own) / away:.2f} CPU ms each")  # fmt: skip
+    print(
+        f"quiet's p99 in the flood is {percentile(quiet.admitted, 99) / percentile(usual.admitted, 99):.1f} times its p99 at capacity"
+    )
+    third = max(1, len(rss) // 3)
+    print("memory MiB at the start, after a third, two thirds, at the end: "
+          + ", ".join(f"{mark:.0f}" for mark in (rss[0], rss[third - 1], rss[2 * third - 1], rss[-1])))  # fmt: skip
+    return flood.lost + quiet.lost == 0
 
 
 def say(name: str, seen: Seen, seconds: float) -> None:
     answers = ", ".join(f"{status}: {count:,}" for status, count in sorted(seen.statuses.items()))
     print(
-        f"{name:26} {seen.asked / seconds:8.0f} /s asked   {answers}   lost: {seen.lost}   "
-        f"admitted p50 {seen.p(50):.0f} ms, p99 {seen.p(99):.0f} ms",
+        f"{name:24} {seen.asked / seconds:6.0f} /s asked over {seen.connections} connections   {answers}   lost: {seen.lost}"
+        f"   admitted p50 {percentile(seen.admitted, 50):.1f} ms, p99 {percentile(seen.admitted, 99):.1f} ms",
         flush=True,
     )
 
 
-async def measure(url: str, process: psutil.Process, seconds: float, times: float) -> bool:
-    flooding, quiet = (
-        Client(url, sign_in(url, organization, f"admin@{organization}.example")) for organization in ("acme", "globex")
-    )
-    await capacity(flooding, 8, 2)
-    used = cpu(process)
-    most = await capacity(flooding, 16, WARM_SECONDS)
-    each = (cpu(process) - used) / (most * WARM_SECONDS or 1) * 1_000
-    pace = max(2.0, most / 20)
-    print(
-        f"capacity {most:.0f} /s over 16 connections, {each:.1f} CPU ms each; the quiet organization asks {pace:.0f} /s"
-    )
-    say("quiet, alone", await paced(quiet, pace, WARM_SECONDS), WARM_SECONDS)
-    rss: list[float] = []
-    used = cpu(process)
-    watching = asyncio.create_task(memory(process, rss))
-    flood, beside = await asyncio.gather(paced(flooding, most * times, seconds), paced(quiet, pace, seconds))
-    watching.cancel()
-    served = flood.statuses[200] + beside.statuses[200]
-    spent = (cpu(process) - used - served * each / 1_000) / max(1, flood.asked + beside.asked - served) * 1_000
-    print(f"CPU of the server {(cpu(process) - used) / seconds:.2f} cores; {spent:.1f} CPU ms per request sent away")
-    say(f"flooding, {times:g} times", flood, seconds)
-    say("quiet, beside the flood", beside, seconds)
-    third = max(1, len(rss) // 3)
-    marks = (rss[third - 1], rss[2 * third - 1], rss[-1])
-    print("memory MiB after a third, two thirds, at the end: " + ", ".join(f"{mark:.0f}" for mark in marks))
-    flooding.close()
-    quiet.close()
-    return flood.lost + beside.lost == 0
-
-
-def sign_in(url: str, organization: str, email: str) -> str:
-    given = {"organization": organization, "email": email, "password": "unison-demo"}
-    answer = httpx.post(f"{url}/graphql", json={"query": SIGN_IN, "variables": {"input": given}}, timeout=30).json()
-    return str(answer["data"]["sessionCreate"]["accessToken"])
+def _watch(server: Server, into: list[float], done: threading.Event) -> None:
+    while not done.wait(1):
+        into.append(server.memory())
 
 
 @contextmanager
-def server(folder: Path) -> Iterator[tuple[str, psutil.Process]]:
+def serving(folder: Path) -> Iterator[Server]:
     """`unison serve` with the demo and no limit on cost: this is about turns."""
     plenty = {"COST_BUCKET": "2000000000", "COST_RESTORE_PER_SECOND": "1000000000"}
-    given = {"PORT": "0", "UNISON_HOME": str(folder / "home"), "LOG_FORMAT": "json", "LOG_LEVEL": "warning", **plenty}
+    given = {"PORT": "0", "UNISON_HOME": str(folder / "home"), "LOG_FORMAT": "json", **plenty}
     log = folder / "log"
     with log.open("wb") as out:
         process = subprocess.Popen(
@@ -207,23 +206,26 @@ def server(folder: Path) -> Iterator[tuple[str, psutil.Process]]:
             if process.poll() is not None:
                 raise SystemExit(log.read_text(encoding="utf-8")[-3_000:])
             time.sleep(0.2)
-        yield found[1], psutil.Process(process.pid)
+        yield Server(found[1], psutil.Process(process.pid), log)
     finally:
         process.send_signal(signal.SIGINT)
         process.wait(30)
 
 
-def main() -> None:
+def main(given: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seconds", type=float, default=60)
     parser.add_argument("--times", type=float, default=3)
-    given = parser.parse_args()
+    parser.add_argument("--first", type=int, default=20, help="orders on the page that is asked for")
+    chosen = parser.parse_args(given)
+    spawn = get_context("spawn")
     with (
         tempfile.TemporaryDirectory(prefix="unison-load-", ignore_cleanup_errors=True) as folder,
-        server(Path(folder)) as (url, process),
-        asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner,
+        serving(Path(folder)) as server,
+        ProcessPoolExecutor(1, spawn) as pool,
+        ProcessPoolExecutor(1, spawn, os.nice, (NICER,)) as nice,
     ):
-        if not runner.run(measure(url, process, given.seconds, given.times)):
+        if not measure(server, Load(server, DOCUMENT % chosen.first, pool, nice), chosen.seconds, chosen.times):
             raise SystemExit("requests were not answered")
 
 
