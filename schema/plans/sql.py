@@ -34,6 +34,7 @@ from schema.plans.tree import (
 )
 
 _PARAMETER = re.compile(r"\$(\d+)")
+_PLACE = re.compile(r"place\.v(\d+)")
 _COUNTED = {"value": f"least(k.n, {COUNT_STOPS_AT})", "exact": f"k.n <= {COUNT_STOPS_AT}"}
 
 
@@ -57,10 +58,21 @@ def statement(roots: Sequence[Root], pages: Sequence[PageSql], *, alone: bool) -
     context, own = (CONTEXT, CONTEXT_SETTINGS) if alone else ("with context as (select $1::integer as org) ", 1)
     writer = _Writer(pages, own)
     columns = ", ".join(writer.root(root) for root in roots)
-    takes = sorted({number - own for found in _PARAMETER.findall(columns) if (number := int(found)) > own})
+    text = f"{context}{_hidden(columns)}"
+    takes = sorted({number - own for found in _PARAMETER.findall(text) if (number := int(found)) > own})
     places = {place + own: own + n for n, place in enumerate(takes, 1)}
-    columns = _PARAMETER.sub(lambda found: f"${places.get(int(found[1]), found[1])}", columns)
-    return Statement(f"{context}select {columns} from context", tuple(place - 1 for place in takes))
+    text = _PARAMETER.sub(lambda found: f"${places.get(int(found[1]), found[1])}", text)
+    return Statement(text, tuple(place - 1 for place in takes))
+
+
+def _hidden(columns: str) -> str:
+    """The values of cursors come from a row beside the caller's, where the planner cannot see them. It would make a plan
+    for each place in a list, and the same one each time; making it took as long as reading the rows."""
+    numbers = dict.fromkeys(_PLACE.findall(columns))
+    if not numbers:
+        return f"select {columns} from context"
+    values = ", ".join(f"${number}::varchar as v{number}" for number in numbers)
+    return f", place as materialized (select {values}) select {columns} from context, place"
 
 
 class _Writer:
@@ -174,7 +186,8 @@ class _Writer:
         page, first = self._pages[number], self._taken[number]
         clauses = [_numbered(page.condition, first)]
         if past:
-            clauses.append(_numbered(page.past, first + len(page.condition[1])))
+            taken = first + len(page.condition[1])
+            clauses.append(_PARAMETER.sub(lambda found: f"place.v{int(found[1]) + taken}", page.past[0]))
         return "".join(f" and ({clause})" for clause in clauses if clause)
 
 

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from graphql import parse
 
+from api.responses import dumps
 from db.actor import Actor, Scope
 from db.session import CONTEXT, Database, settings_of
 from schema.context import Context
@@ -122,6 +123,23 @@ async def test_the_same_text_for_the_same_shape(factory: Factory, acme: Actor):
     assert not any("WO-" in text or "drop" in text for text in statements)
 
 
+async def test_the_planner_does_not_see_where_a_page_begins(factory: Factory, acme: Actor):
+    """It would make a plan for each place in the list, which costs as much as reading the page."""
+    document = "query($after: String) {{ workOrders(first: 2{}, orderBy: [{{field: NUMBER}}]) {{ {} }} }}"
+    first = await planned(factory.house, acme, document.format("", "pageInfo { endCursor } nodes { number }"))
+    seen = json.loads(dumps(first.data))["workOrders"]
+    cursor, number = seen["pageInfo"]["endCursor"], seen["nodes"][-1]["number"]
+    following = document.format(", after: $after", "nodes { number plant { code } }")
+    answered = await planned(factory.house, acme, following, {"after": cursor})
+    async with factory.house.database.read(acme) as tx:
+        values = [*settings_of(acme, acme.read_scope("production.read")), number, "7"]
+        (explained,) = await tx.fetchrow(f"explain (verbose, format json) {answered.statement}", values)
+    plan = explained if isinstance(explained, str) else json.dumps(explained)
+    conditions = [line for node in nodes(json.loads(plan)[0]["Plan"]) if (line := node.get("Index Cond"))]
+    assert any("number" in line and "place.v" in line for line in conditions), conditions
+    assert not any(number in line for line in conditions), conditions
+
+
 def nodes(plan: dict[str, Any]) -> Iterator[dict[str, Any]]:
     yield plan
     for inner in plan.get("Plans", ()):
@@ -149,16 +167,21 @@ async def test_every_table_is_read_by_an_index_led_by_the_tenant(factory: Factor
     assert all(condition.lstrip("(").startswith("organization_id = ") for condition in conditions), conditions
 
 
-@pytest.mark.parametrize("alias", ["r", "o", "n", "c", "t", "p", "x", "k", "context", "select", "__proto"])
+@pytest.mark.parametrize(
+    "alias", ["r", "o", "n", "c", "t", "p", "x", "k", "context", "place", "v7", "select", "__proto"]
+)
 async def test_no_alias_means_anything_in_the_statement(factory: Factory, acme: Actor, alias: str):
     asking = Asking(factory.house)
+    first = await asking.both(acme, "{ workOrders(first: 1) { pageInfo { endCursor } } }")
+    after = json.loads(first.fast)["data"]["workOrders"]["pageInfo"]["endCursor"]
     for document in (
         f"{{ workOrders(first: 2) {{ {alias}: nodes {{ number {alias}: plant {{ {alias}: code id }} }} }} }}",
         f"{{ plants(first: 2) {{ edges {{ {alias}: node {{ {alias}: code }} cursor }} totalCount {{ {alias}: value exact }} }} }}",
         f"{{ workOrders(first: 2) {{ nodes {{ quantityOrdered {{ {alias}: value unit }} {alias}: operations(first: 1)"
         f" {{ {alias}: nodes {{ id }} totalCount {{ {alias}: exact }} }} }} }} }}",
+        f"query($after: String) {{ {alias}: workOrders(first: 2, after: $after) {{ {alias}: nodes {{ {alias}: number }} }} }}",
     ):
-        answers = await asking.both(acme, document)
+        answers = await asking.both(acme, document, {"after": after})
         assert answers.fast == answers.slow, document
         assert b'"errors"' not in answers.fast
 
