@@ -7,7 +7,7 @@ digits and underscores, and from whole numbers; every value is a parameter.
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import accumulate, chain, count
 from typing import Any
@@ -89,7 +89,8 @@ class _Writer:
         if isinstance(root, List):
             return f"(select row_to_json(r$)::text from ({self._connection(root, None)}) r$)"
         t, table = self._alias(), source(root.target.node.__declared__.table)
-        row = f"(select * from {table} where {table}.organization_id = context.org{self._and(root.page)} limit 1) {t}"
+        columns = _columns(table, _needed(root.target))
+        row = f"(select {columns} from {table} where {table}.organization_id = context.org{self._and(root.page)} limit 1) {t}"
         return f"(select row_to_json(r$)::text from (select {self._fields(root.target, t)} from {row}) r$)"
 
     # --- objects --------------------------------------------------------------------------------------------------
@@ -127,8 +128,11 @@ class _Writer:
         readers = [part for part in asked.parts if isinstance(part, Nodes | Edges | Info)]
         one_more = any(isinstance(part, Info) for part in readers)
         table = source(asked.node.__declared__.table)
+        needed = [name for name, _ in page.order]
+        for part in readers:
+            needed += _needed_by(part)
         rows = (
-            f"(select * from {table} where {self._where(asked, parent)}{self._and(asked.page, past=True)}"
+            f"(select {_columns(table, needed)} from {table} where {self._where(asked, parent)}{self._and(asked.page, past=True)}"
             f" {order_by(page.order, table)} limit {page.size + one_more})"
         )
         before = ""
@@ -156,7 +160,7 @@ class _Writer:
                 fields = ", ".join(f"{self._edge(member, page, t)} as {quoted(key)}" for key, member in members)
         if cut:
             rows = f"(select * from {rows} {t} {order_by(page.order, t)} limit {page.size})"
-        return _array(f"select row_to_json(r$) from (select {fields} from {rows} {t} {in_order}) r$")
+        return _array(f"select r$ from (select {fields} from {rows} {t} {in_order}) r$")
 
     def _edge(self, member: str | Selected, page: PageSql, t: str) -> str:
         if isinstance(member, Selected):
@@ -189,6 +193,31 @@ class _Writer:
             taken = first + len(page.condition[1])
             clauses.append(_PARAMETER.sub(lambda found: f"place.v{int(found[1]) + taken}", page.past[0]))
         return "".join(f" and ({clause})" for clause in clauses if clause)
+
+
+def _needed(selected: Selected) -> Iterator[str]:
+    """Columns of the object's own row."""
+    for field in selected.fields:
+        match field:
+            case Value(column=column) | Link(column=column):
+                yield name_of(column)
+            case Parts(columns=columns) | Made(columns=columns):
+                yield from map(name_of, columns)
+
+
+def _needed_by(part: Part) -> Iterator[str]:
+    match part:
+        case Nodes(each=each):
+            yield from _needed(each)
+        case Edges(members=members):
+            for _, member in members:
+                if isinstance(member, Selected):
+                    yield from _needed(member)
+
+
+def _columns(table: str, names: Iterable[str]) -> str:
+    """Those of a page: a row is as wide in sorts and between the steps of a plan as what is named here, with `*` wider."""
+    return ", ".join(f"{table}.{quoted(name)}" for name in sorted({"id", *names}))
 
 
 def _numbered(clause: Clause, taken: int) -> str:
