@@ -17,7 +17,7 @@ from api import metrics
 from api.admission import Shed, Turns
 from api.documents import Operation
 from api.errors import coded, failure, public
-from api.gate import EVERYTHING, Gate, Request, guesses
+from api.gate import EVERYTHING, Gate, Request
 from api.limits import Limits
 from api.tracing import span
 from db.actor import Actor
@@ -87,7 +87,7 @@ class GraphQL:
     async def run(self, operation: Operation, request: Request, actor: Actor) -> Answer:
         """Execute a query or mutation when it is its turn, and tell what it cost. Sign-ins have a line of their own."""
         try:
-            if guesses(operation):
+            if operation.guesses:
                 answer = await self._executed(operation, request, actor)
             else:
                 await self._admission.begin(actor.organization_id)
@@ -113,7 +113,7 @@ class GraphQL:
                 context.deadline = asyncio.get_running_loop().time() + self.limits.timeout
                 async with (
                     asyncio.timeout_at(context.deadline),
-                    self._hashing if guesses(operation) else nullcontext(),
+                    self._hashing if operation.guesses else nullcontext(),
                 ):
                     result = await self._result(operation, request, context)
                 answer = self.answer(result, context)

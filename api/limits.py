@@ -169,5 +169,5 @@ def check_variables(variables: Mapping[str, Any], limits: Limits) -> None:
             raise Rejected.because(
                 "OPERATION_TOO_COMPLEX", f"At most {MOST_NESTED} lists and objects in the variables", limit=MOST_NESTED
             )
-        inner = value.values() if isinstance(value, Mapping) else value
+        inner = value.values() if isinstance(value, dict) else value
         stack.extend((one, depth + 1) for one in inner if isinstance(one, str | list | dict))
