@@ -27,8 +27,9 @@ from graphql.language import Visitor, visit
 
 from schema.context import Context
 from schema.faults import Fault
+from schema.permissions import AUTHENTICATED
 from schema.plans.arguments import Variables
-from schema.plans.collect import Collector
+from schema.plans.collect import Collector, type_named
 from schema.plans.finish import finisher
 from schema.plans.pages import PageSql, page_sql
 from schema.plans.sql import Statement, statement
@@ -57,7 +58,7 @@ class Answered:
 
 @dataclass(slots=True, eq=False)
 class Plan:
-    """One operation, for given values of the variables its directives name."""
+    """One operation, for given values of the variables its directives name and given types of the ids `node` is asked for."""
 
     order: list[str]
     roots: list[tuple[Root, FieldNode, Finish | None]]
@@ -114,6 +115,8 @@ class Prepared:
             return None
         if not plan.roots:
             return None
+        if not all(one in (None, AUTHENTICATED) or context.actor.may(one) for one in plan.permissions):
+            return None  # an id told the type: the loaders say what may not be read
         scopes = {context.actor.read_scope(permission) for permission in plan.permissions}
         if len(scopes) > 1:  # one statement sees the plants of one permission
             return None
@@ -149,7 +152,9 @@ class Prepared:
         return {"statement": None if answered is None else answered.statement, "left": left}
 
     def plan(self, variables: VariableValues) -> Plan:
-        key = tuple(variables.coerced.get(name) for name in self._deciding)
+        known = variables.coerced
+        flags, ids = self._deciding
+        key = (*(known.get(name) for name in flags), *(type_named(known.get(name)) for name in ids))
         plan = self._plans.get(key)
         if plan is None:
             plan = self._made(variables)
@@ -202,22 +207,29 @@ class Prepared:
         return {one.name.value: FragmentDetails(one) for one in found}
 
     @cached_property
-    def _deciding(self) -> tuple[str, ...]:
-        """Variables named by @skip and @include."""
+    def _deciding(self) -> tuple[tuple[str, ...], tuple[str, ...]]:
+        """Variables named by @skip and @include, and those whose ids tell the type of `node(id)`."""
         visitor = _Deciding()
         visit(self._document, visitor)
-        return tuple(dict.fromkeys(visitor.names))
+        return tuple(dict.fromkeys(visitor.flags)), tuple(dict.fromkeys(visitor.ids))
 
 
 class _Deciding(Visitor):
     def __init__(self) -> None:
         super().__init__()
-        self.names: list[str] = []
+        self.flags: list[str] = []
+        self.ids: list[str] = []
 
     def enter_directive(self, node: Any, *_: Any) -> None:
-        self.names += [
-            argument.value.name.value for argument in node.arguments if isinstance(argument.value, VariableNode)
-        ]
+        self.flags += _variables(node)
+
+    def enter_field(self, node: FieldNode, *_: Any) -> None:
+        if node.name.value == "node":
+            self.ids += _variables(node)
+
+
+def _variables(node: Any) -> list[str]:
+    return [one.value.name.value for one in node.arguments or () if isinstance(one.value, VariableNode)]
 
 
 def _finished(json: str | None, finish: Finish | None, pages: Sequence[PageSql]) -> Any:

@@ -15,6 +15,8 @@ from api.responses import dumps
 from db.actor import Actor, Scope
 from db.session import CONTEXT, Database, settings_of
 from schema.context import Context
+from schema.ids import encode
+from schema.node import NODES
 from schema.plans.execute import Prepared
 from tests.isolation.conftest import Factory
 from tests.plans.asking import Asking
@@ -184,6 +186,45 @@ async def test_no_alias_means_anything_in_the_statement(factory: Factory, acme: 
         answers = await asking.both(acme, document, {"after": after})
         assert answers.fast == answers.slow, document
         assert b'"errors"' not in answers.fast
+
+
+NODE = """query($id: ID!) { node(id: $id) { __typename id ... on WorkOrder { number plant { code } }
+  ... on Plant { code workOrders(first: 2) { nodes { number } } } ...named } } fragment named on Node { again: id }"""
+
+
+async def test_an_object_by_its_id_is_planned_for_the_type_the_id_names(factory: Factory, acme: Actor):
+    asking, ids, others = Asking(factory.house), await factory.ids("acme"), await factory.ids("globex")
+    asked = [ids["Plant"][0], ids["WorkOrder"][0], ids["Plant"][1], others["Plant"][0], encode("WorkOrder", 2**62)]
+    found = []
+    for id in asked:
+        answers = await asking.both(acme, NODE, {"id": id})
+        assert answers.fast == answers.slow, id
+        found.append(json.loads(answers.fast)["data"]["node"])
+        one = await planned(factory.house, acme, NODE, {"id": id})
+        assert one.rest is None
+        assert one.left == {}
+    assert [node and node["id"] for node in found] == [*asked[:3], None, None]
+    assert found[0]["workOrders"]["nodes"]
+    written = await planned(factory.house, acme, f'{{ node(id: "{asked[1]}") {{ id ... on Plant {{ code }} }} }}')
+    assert json.loads(dumps(written.data)) == {"node": {"id": asked[1]}}
+
+
+@pytest.mark.parametrize("id", ["%%%", encode("Nothing", 1), encode("Quantity", 1), "5", "", None])
+async def test_what_is_no_id_is_told_by_the_loaders(factory: Factory, acme: Actor, id: str | None):
+    asking, good = Asking(factory.house), (await factory.ids("acme"))["WorkOrder"][0]
+    for given in (good, id, good):  # no plan of a good id answers another
+        answers = await asking.both(acme, NODE, {"id": given})
+        assert answers.fast == answers.slow
+        assert (b'"errors"' in answers.slow) is (given is not good)
+
+
+async def test_types_the_caller_may_not_read_are_refused_by_id(factory: Factory, acme: Actor):
+    id = (await factory.ids("acme"))["Plant"][0]
+    permission = NODES["Plant"].__declared__.permission
+    blind = replace(acme, permissions={code: scope for code, scope in acme.permissions.items() if code != permission})
+    answers = await Asking(factory.house).both(blind, "query($id: ID!) { node(id: $id) { id } }", {"id": id})
+    assert answers.fast == answers.slow
+    assert b"FORBIDDEN" in answers.slow
 
 
 async def test_null_decides_nothing(factory: Factory, acme: Actor):
