@@ -80,7 +80,7 @@ class Edge:
                 )
                 await refusal(scope, receive, mark)
                 return
-            with self._drain.running():
+            with self._drain:
                 await self._app(scope, receive, mark)
         except Exception:
             log.exception("request failed")

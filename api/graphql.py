@@ -105,10 +105,7 @@ class GraphQL:
         """Execute a query or mutation within its time."""
         context = self.context(actor, request)
         started = perf_counter()
-        with (
-            span("graphql", _attributes(operation)),
-            metrics.in_flight.track_inprogress(),
-        ):
+        with span("graphql", _attributes(operation)), metrics.in_flight:
             try:
                 context.deadline = asyncio.get_running_loop().time() + self.limits.timeout
                 async with (
