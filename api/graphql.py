@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Collection
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from time import perf_counter
 from typing import Any, Protocol, cast
@@ -108,11 +108,12 @@ class GraphQL:
         with span("graphql", _attributes(operation)), metrics.in_flight:
             try:
                 context.deadline = asyncio.get_running_loop().time() + self.limits.timeout
-                async with (
-                    asyncio.timeout_at(context.deadline),
-                    self._hashing if operation.guesses else nullcontext(),
-                ):
-                    result = await self._result(operation, request, context)
+                async with asyncio.timeout_at(context.deadline):
+                    if operation.guesses:
+                        async with self._hashing:
+                            result = await self._result(operation, request, context)
+                    else:
+                        result = await self._result(operation, request, context)
                 answer = self.answer(result, context)
             except TimeoutError:
                 said = f"The operation took longer than {self.limits.timeout:g} seconds and was stopped"
