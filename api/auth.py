@@ -93,7 +93,7 @@ class Authenticator:
     async def caller(self, credentials: Credentials, *, request_id: str, client_ip: str | None) -> Caller:
         """The caller, or Rejected with UNAUTHENTICATED if what they presented is not good."""
         actor = await self.actor(credentials, client_ip)
-        return Caller(self, credentials, replace(actor, request_id=request_id, client_ip=client_ip))
+        return Caller(self, credentials, actor.asking(request_id, client_ip))
 
     async def actor(self, credentials: Credentials, client_ip: str | None) -> Actor:
         if credentials.token is not None:
@@ -227,7 +227,7 @@ class Caller:
         if found is self._found:
             return
         self._found = found
-        now = replace(found, request_id=self.actor.request_id, client_ip=self.actor.client_ip)
+        now = found.asking(self.actor.request_id, self.actor.client_ip)
         if now != self.actor:
             self._authenticator.rescope(self.actor, now)
             self.actor = now

@@ -22,7 +22,7 @@ from graphql import (
 from api.errors import Rejected
 from api.limits import Limits, check_document, root_fields
 from api.pricing import Price, Pricing
-from schema.permissions import Need, needs
+from schema.permissions import PUBLIC, Need, needs
 from schema.plans.execute import Prepared
 
 CACHED_LENGTH = 32_768
@@ -42,6 +42,8 @@ class Operation:
     prepared: Prepared
     price: Price
     """What it costs, by its variables."""
+    guesses: bool
+    """A mutation open to anybody: it may hash a password while it holds a connection, so only some run at once."""
 
     @property
     def introspects(self) -> bool:
@@ -104,7 +106,10 @@ class Documents:
                 needed = needs(self._schema, document, node)
                 price = self._pricing.price(node, fragments)
                 prepared = Prepared(self._strawberry, document, node)
-                operations[name] = Operation(document, node, name, node.operation, roots, needed, prepared, price)
+                guesses = node.operation is OperationType.MUTATION and any(n.permission == PUBLIC for n in needed)
+                operations[name] = Operation(
+                    document, node, name, node.operation, roots, needed, prepared, price, guesses
+                )
         if not operations:
             raise Rejected.because("OPERATION_RESOLUTION_FAILURE", "The document holds no operation")
         return operations

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
-from contextlib import contextmanager
 
 RETRY_AFTER = 5
 
@@ -27,17 +25,15 @@ class Drain:
         """Return when the process starts to stop: long-lived connections wait for this."""
         await self._begun.wait()
 
-    @contextmanager
-    def running(self) -> Iterator[None]:
-        """Something that may finish before the process ends."""
+    def __enter__(self) -> None:
+        """Something begins that may finish before the process ends."""
         self._running += 1
         self._idle.clear()
-        try:
-            yield
-        finally:
-            self._running -= 1
-            if not self._running:
-                self._idle.set()
+
+    def __exit__(self, *_: object) -> None:
+        self._running -= 1
+        if not self._running:
+            self._idle.set()
 
     async def finished(self, timeout: float) -> bool:  # noqa: ASYNC109
         """Wait until nothing runs any more; False if it took too long."""

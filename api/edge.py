@@ -87,7 +87,7 @@ class Edge:
             if (away := self._door.refusal(scope, request_id)) is not None:
                 await away(scope, receive, mark)
                 return
-            with self._drain.running():
+            with self._drain:
                 await self._app(scope, receive, mark)
         except Exception:
             log.exception("request failed")

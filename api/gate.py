@@ -107,16 +107,10 @@ class Gate:
 
     def _check_sign_ins(self, operation: Operation, actor: Actor) -> None:
         """Mutations open to anybody are where passwords are guessed."""
-        if guesses(operation):
+        if operation.guesses:
             wait = self._sign_ins.wait(counted(actor.client_ip), cost=len(operation.roots))
             if wait:
                 raise Rejected.because("RATE_LIMITED", "Too many attempts; wait a little", status=429, retryAfter=wait)
-
-
-def guesses(operation: Operation) -> bool:
-    """A mutation open to anybody: it may hash a password while it holds a connection, so only some run at once."""
-    open_to_all = any(need.permission == permissions.PUBLIC for need in operation.needs)
-    return operation.kind is OperationType.MUTATION and open_to_all
 
 
 def _check_key(request: Request, operation: Operation) -> None:

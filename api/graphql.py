@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Collection
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from time import perf_counter
 from typing import Any, Protocol, cast
@@ -17,7 +17,7 @@ from api import metrics
 from api.admission import Shed, Turns
 from api.documents import Operation
 from api.errors import coded, failure, public
-from api.gate import EVERYTHING, Gate, Request, guesses
+from api.gate import EVERYTHING, Gate, Request
 from api.limits import Limits
 from api.tracing import span
 from db.actor import Actor
@@ -87,7 +87,7 @@ class GraphQL:
     async def run(self, operation: Operation, request: Request, actor: Actor) -> Answer:
         """Execute a query or mutation when it is its turn, and tell what it cost. Sign-ins have a line of their own."""
         try:
-            if guesses(operation):
+            if operation.guesses:
                 answer = await self._executed(operation, request, actor)
             else:
                 await self._admission.begin(actor.organization_id)
@@ -105,17 +105,15 @@ class GraphQL:
         """Execute a query or mutation within its time."""
         context = self.context(actor, request)
         started = perf_counter()
-        with (
-            span("graphql", _attributes(operation)),
-            metrics.in_flight.track_inprogress(),
-        ):
+        with span("graphql", _attributes(operation)), metrics.in_flight:
             try:
                 context.deadline = asyncio.get_running_loop().time() + self.limits.timeout
-                async with (
-                    asyncio.timeout_at(context.deadline),
-                    self._hashing if guesses(operation) else nullcontext(),
-                ):
-                    result = await self._result(operation, request, context)
+                async with asyncio.timeout_at(context.deadline):
+                    if operation.guesses:
+                        async with self._hashing:
+                            result = await self._result(operation, request, context)
+                    else:
+                        result = await self._result(operation, request, context)
                 answer = self.answer(result, context)
             except TimeoutError:
                 said = f"The operation took longer than {self.limits.timeout:g} seconds and was stopped"

@@ -24,6 +24,10 @@ BODY_SECONDS = 30.0
 GONE_SECONDS = 0.05
 """Most answers are there sooner; from then on it is worth a task to notice that nobody waits for this one."""
 NOBODY = Credentials()
+READ = frozenset({
+    b"accept", b"authorization", b"content-length", b"content-type", b"idempotency-key", b"last-event-id", b"x-api-key",
+})  # fmt: skip
+"""The headers anything is made of here."""
 
 log = logs.log("api.http")
 
@@ -55,7 +59,11 @@ class HttpEndpoint:
         request_id, method = scope["state"]["request_id"], scope["method"]
         if method not in ("GET", "POST"):
             return plain_error(405, "BAD_REQUEST", "Use POST or GET", request_id, Allow="GET, POST")
-        headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in reversed(scope["headers"])}
+        headers = {
+            name.decode("latin-1"): value.decode("latin-1")
+            for name, value in reversed(scope["headers"])
+            if name in READ
+        }
         params = (
             dict(parse_qsl(scope["query_string"].decode("latin-1"), keep_blank_values=True)) if method == "GET" else {}
         )

@@ -32,6 +32,7 @@ MOST_NESTING = 32
 """Levels of lists and objects in the variables; the deepest input of the schema has fewer than ten."""
 MOST_NESTED = 20_000
 """Lists and objects in the variables: coercing them is work no timeout can interrupt."""
+_LOOKED_INTO = (str, list, dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,5 +173,5 @@ def check_variables(variables: Mapping[str, Any], limits: Limits) -> None:
             raise Rejected.because(
                 "OPERATION_TOO_COMPLEX", f"At most {MOST_NESTED} lists and objects in the variables", limit=MOST_NESTED
             )
-        inner = value.values() if isinstance(value, Mapping) else value
-        stack.extend((one, depth + 1) for one in inner if isinstance(one, str | list | dict))
+        inner = value.values() if isinstance(value, dict) else value
+        stack.extend((one, depth + 1) for one in inner if isinstance(one, _LOOKED_INTO))

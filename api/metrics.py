@@ -8,6 +8,21 @@ from prometheus_client import CONTENT_TYPE_LATEST, REGISTRY, Counter, Gauge, His
 
 SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
 
+
+class Running:
+    """How many of something there are now. A gauge asks when it is read: every request passes here, and few read it."""
+
+    def __init__(self, name: str, told: str) -> None:
+        self._now = 0
+        Gauge(name, told).set_function(lambda: self._now)
+
+    def __enter__(self) -> None:
+        self._now += 1
+
+    def __exit__(self, *_: object) -> None:
+        self._now -= 1
+
+
 operations = Counter(
     "unison_operations_total",
     "GraphQL operations answered, by kind (query, mutation, subscription) and outcome (ok, error, refused)",
@@ -23,7 +38,7 @@ planned = Counter(
     "Queries by who answered them: one statement (planned), the loaders (left), or both (partly)",
     ["how"],
 )
-in_flight = Gauge("unison_operations_in_flight", "GraphQL operations being answered now")
+in_flight = Running("unison_operations_in_flight", "GraphQL operations being answered now")
 waiting = Gauge("unison_operations_waiting", "GraphQL operations that wait for their turn")
 turn_seconds = Histogram(
     "unison_operation_wait_seconds", "Time operations have waited for their turn, if they had to", buckets=SECONDS

@@ -59,6 +59,8 @@ def _status(answer: Answer, media: str) -> int:
         return answer.status
     errors = answer.payload.get("errors", [])
     if answer.executed:
+        if not errors:
+            return 200
         lost = any(error["extensions"]["code"] == "SERVICE_UNAVAILABLE" for error in errors)
         return 503 if lost and not any((answer.payload["data"] or {}).values()) else 200
     status = status_of(errors)

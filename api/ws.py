@@ -61,7 +61,7 @@ class SocketEndpoint:
         if PROTOCOL not in offered:
             await websocket.close(4406, f"Subprotocol not acceptable: offer {PROTOCOL}")
             return
-        with metrics.sockets.track_inprogress(), self.drain.running():
+        with metrics.sockets.track_inprogress(), self.drain:
             await Socket(self, websocket).serve()
 
 

@@ -95,6 +95,13 @@ class Actor:
             return f"user:{self.user_id}"
         return f"app:{self.app_id}" if self.app_id is not None else "anonymous"
 
+    def asking(self, request_id: str | None, client_ip: str | None) -> Actor:
+        """The same caller with a request; every request comes here, and `dataclasses.replace` takes three times as long."""
+        return Actor(
+            self.organization_id, self.user_id, self.app_id, self.permissions, self.readable, self.writable, self.deletable,
+            request_id, self.session_id, self.expires_at, client_ip, self.documents_required,
+        )  # fmt: skip
+
     def may(self, permission: str) -> bool:
         return permission in self.permissions
 

@@ -91,7 +91,7 @@ def _extend(target: type, extra: type) -> None:
     target.__declared__.add(added)  # type: ignore[attr-defined]
 
 
-@query(AUTHENTICATED, description="Any object by its id; null where it does not exist for the caller")
+@query(AUTHENTICATED, description="Any object by its id; null where it does not exist for the caller", by_id=True)
 async def node(info: Info, id: Annotated[strawberry.ID, strawberry.argument(description="Its id")]) -> Node | None:
     found: Node | None = (await _by_ids(info, [id]))[0]
     return found

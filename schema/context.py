@@ -201,7 +201,8 @@ class Context:
     async def close(self) -> None:
         """End the operation; what is still asked of it is refused, for nobody would end another transaction."""
         self._closed = True
-        await self.renew()
+        if self._tx is not None or self._turns is not None or self._lock.locked():  # a lone statement leaves nothing
+            await self.renew()
 
     async def _end(self, error: BaseException | None = None) -> None:
         stack, self._stack, self._tx = self._stack, AsyncExitStack(), None

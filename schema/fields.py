@@ -169,10 +169,10 @@ def listing(node: type[N], of: Listing, *, description: str, deprecated: str | N
 
 
 def query(
-    permission: str, *, description: str, deprecated: str | None = None, priced: Sequence[object] = ()
+    permission: str, *, description: str, deprecated: str | None = None, priced: Sequence[object] = (), **metadata: Any
 ) -> Callable[[F], RootField]:
     """A query with a function of its own: `async def name(info, …)`; argument descriptions by Annotated. `priced` holds
-    the directives Cost and ListSize where it weighs more than what it answers."""
+    the directives Cost and ListSize where it weighs more than what it answers, `metadata` what the field says to plans."""
 
     def declare(function: F) -> RootField:
         hints = typing.get_type_hints(function, include_extras=True)
@@ -185,6 +185,7 @@ def query(
             description,
             deprecated,
             priced,
+            **metadata,
         )
 
     return declare

@@ -144,6 +144,16 @@ def _flat(schema: strawberry.Schema, kind: Any) -> Callable[[Any], Any] | None:
     return build
 
 
+def id_reader(node: FieldNode) -> tuple[Read, bool]:
+    """What reads the argument `id`, as a look-up's only key."""
+    value: Any = next(argument.value for argument in node.arguments or () if argument.name.value == "id")
+    if isinstance(value, VariableNode):
+        variable = value.name.value
+        return lambda variables: {"id": variables.coerced.get(variable)}, False
+    given = {"id": value.value}
+    return lambda _: given, True
+
+
 def key_reader(definition: GraphQLField, node: FieldNode) -> tuple[Read, bool]:
     """What reads the argument `by` of a look-up: its one key with the value, as GraphQL knows them."""
     value = next(argument.value for argument in node.arguments or () if argument.name.value == "by")

@@ -20,8 +20,10 @@ from graphql import (
 from graphql.execution.collect_fields import FieldDetails, FragmentDetails, collect_fields, collect_subfields
 from graphql.execution.values import VariableValues
 
-from schema.node import Column, Computed, SourceField, ToMany, ToOne, target
-from schema.plans.arguments import Read, key_reader, reader
+from schema.faults import Fault
+from schema.ids import decode
+from schema.node import NODES, Column, Computed, SourceField, ToMany, ToOne, target
+from schema.plans.arguments import Read, id_reader, key_reader, reader
 from schema.plans.encode import NAME_BYTES, carried, nullable, shown
 from schema.plans.finish import made
 from schema.plans.tree import (
@@ -49,6 +51,15 @@ PARTS: Mapping[Callable[..., Any], tuple[str, ...]] = {quantity: ("value", "unit
 
 MOST_OBJECTS = 150
 """Fragments that spread fragments multiply: each place they end up at is a subselect of its own."""
+
+
+def type_named(id: Any) -> str | None:
+    """The type an id names, if there is one."""
+    try:
+        named, _ = decode(id)
+    except (Fault, TypeError):
+        return None
+    return named if named in NODES else None
 
 
 class Collector:
@@ -95,6 +106,8 @@ class Collector:
             arguments.node, arguments.keys = looked_up, field.metadata["keys"]
             page = self._page(arguments)
             return One(key, page, self._selected(get_named_type(definition.type), details))
+        if "by_id" in field.metadata:
+            return self._by_id(key, node, details)
         raise NotPlanned(f"{node.name.value} has a function of its own")
 
     def mutation(self, node: FieldNode) -> tuple[Any, GraphQLField, GraphQLObjectType]:
@@ -115,6 +128,16 @@ class Collector:
 
     def reads(self, field: Any, definition: GraphQLField, node: FieldNode) -> tuple[Read, bool]:
         return reader(self._strawberry, field, definition, node)
+
+    def _by_id(self, key: str, node: FieldNode, details: list[FieldDetails]) -> One:
+        """An object of the type its id names. With an id of another type it is another plan."""
+        read, constant = id_reader(node)
+        named = type_named(read(self._variables)["id"])
+        type_ = self._schema.type_map.get(named or "")
+        if named is None or not isinstance(type_, GraphQLObjectType):
+            raise NotPlanned("not an id of this API")
+        page = self._page(Arguments(read, constant, node=NODES[named]))
+        return One(key, page, self._selected(type_, details))
 
     # --- objects --------------------------------------------------------------------------------------------------
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -11,7 +10,6 @@ from itertools import product
 from typing import Any
 
 import asyncpg
-import orjson
 import strawberry
 from graphql import (
     DocumentNode,
@@ -29,24 +27,20 @@ from graphql.language import Visitor, visit
 
 from schema.context import Context
 from schema.faults import Fault
+from schema.permissions import AUTHENTICATED
 from schema.plans.arguments import Variables
-from schema.plans.collect import Collector
+from schema.plans.collect import Collector, type_named
 from schema.plans.finish import finisher
 from schema.plans.mutate import Posting, posting
 from schema.plans.pages import PageSql, page_sql
-from schema.plans.sql import Statement, statement
-from schema.plans.tree import Arguments, Finish, NotPlanned, Root
+from schema.plans.plan import Plan
+from schema.plans.tree import Finish, NotPlanned, Root
 from schema.write import Posted
 
-MOST_STATEMENTS = 5_000
-"""Kept of all operations together: orders, page sizes and shapes of conditions come from variables."""
-LONGEST_STATEMENT = 16_384
-"""A longer one is written each time: the driver does not keep it prepared either."""
 MOST_PLANS = 32
 """Kept of one operation: directives that depend on many variables make many."""
 MOST_AHEAD = 3
 """More variables of directives have too many plans to make any before they are needed."""
-_STATEMENTS: OrderedDict[tuple[Any, ...], Statement] = OrderedDict()
 
 
 @dataclass(slots=True)
@@ -61,45 +55,6 @@ class Answered:
     statement: str = ""
     posted: Posted | None = None
     """Of a mutation: what it did."""
-
-
-@dataclass(slots=True, eq=False)
-class Plan:
-    """One operation, for given values of the variables its directives name."""
-
-    order: list[str]
-    roots: list[tuple[Root, FieldNode, Finish | None]]
-    arguments: list[Arguments]
-    constant: list[PageSql | None]
-    permissions: list[str | None]
-    rest: DocumentNode | None
-    left: dict[str, str]
-    """Root fields the loaders answer, and why."""
-
-    def pages(self, variables: VariableValues) -> list[PageSql]:
-        return [
-            page_sql(arguments, variables) if page is None else page
-            for arguments, page in zip(self.arguments, self.constant, strict=True)
-        ]
-
-    def answers(self, row: Sequence[str | None], pages: Sequence[PageSql]) -> dict[str, Any]:
-        """The roots' values. Raises whatever a function or a scalar has against a value."""
-        return {
-            root.key: _finished(json, finish, pages) for (root, _, finish), json in zip(self.roots, row, strict=True)
-        }
-
-    def statement(self, pages: Sequence[PageSql], alone: bool) -> Statement:
-        key = (self, alone, *(page.shape for page in pages))
-        made = _STATEMENTS.get(key)
-        if made is None:
-            made = statement([root for root, _, _ in self.roots], pages, alone=alone)
-            if len(made.text) <= LONGEST_STATEMENT:
-                _STATEMENTS[key] = made
-                if len(_STATEMENTS) > MOST_STATEMENTS:
-                    _STATEMENTS.popitem(last=False)
-        else:
-            _STATEMENTS.move_to_end(key)
-        return made
 
 
 class Prepared:
@@ -133,6 +88,8 @@ class Prepared:
             return None
         if not plan.roots:
             return None
+        if not all(one in (None, AUTHENTICATED) or context.actor.may(one) for one in plan.permissions):
+            return None  # an id told the type: the loaders say what may not be read
         scopes = {context.actor.read_scope(permission) for permission in plan.permissions}
         if len(scopes) > 1:  # one statement sees the plants of one permission
             return None
@@ -182,7 +139,7 @@ class Prepared:
         return Answered({posting.key: answer}, posted=posted)
 
     def _posting(self, variables: VariableValues) -> Posting | None:
-        key = tuple(variables.coerced.get(name) for name in self._deciding)
+        key = self._key(variables)
         if key not in self._postings:
             collector = Collector(self._schema, self._operation, self._fragments, variables)
 
@@ -205,7 +162,7 @@ class Prepared:
         return {"statement": None if answered is None else answered.statement, "left": left}
 
     def plan(self, variables: VariableValues) -> Plan:
-        key = tuple(variables.coerced.get(name) for name in self._deciding)
+        key = self._key(variables)
         plan = self._plans.get(key)
         if plan is None:
             plan = self._made(variables)
@@ -213,12 +170,21 @@ class Prepared:
                 self._plans[key] = plan
         return plan
 
+    def _key(self, variables: VariableValues) -> tuple[Any, ...]:
+        known = variables.coerced
+        flags, ids = self._deciding
+        return (*(known.get(name) for name in flags), *(type_named(known.get(name)) for name in ids))
+
     def ahead(self) -> None:
-        """Plan before it runs: for each way in which a few variables of @skip and @include can stand."""
-        if self._operation.operation is OperationType.QUERY and len(self._deciding) <= MOST_AHEAD:
-            for values in product((True, False), repeat=len(self._deciding)):
-                with suppress(GraphQLError):
-                    self.plan(VariableValues({}, dict(zip(self._deciding, values, strict=True))))
+        """Plan before it runs: for each way in which a few variables of @skip and @include can stand. What an id decides is
+        not known before."""
+        flags, ids = self._deciding
+        if self._operation.operation is OperationType.SUBSCRIPTION or ids or len(flags) > MOST_AHEAD:
+            return
+        make = self.plan if self._operation.operation is OperationType.QUERY else self._posting
+        for values in product((True, False), repeat=len(flags)):
+            with suppress(GraphQLError):
+                make(VariableValues({}, dict(zip(flags, values, strict=True))))
 
     def _made(self, variables: VariableValues) -> Plan:
         collector = Collector(self._schema, self._operation, self._fragments, variables)
@@ -265,28 +231,29 @@ class Prepared:
         return {one.name.value: FragmentDetails(one) for one in found}
 
     @cached_property
-    def _deciding(self) -> tuple[str, ...]:
-        """Variables named by @skip and @include."""
+    def _deciding(self) -> tuple[tuple[str, ...], tuple[str, ...]]:
+        """Variables named by @skip and @include, and those whose ids tell the type of `node(id)`."""
         visitor = _Deciding()
         visit(self._document, visitor)
-        return tuple(dict.fromkeys(visitor.names))
+        return tuple(dict.fromkeys(visitor.flags)), tuple(dict.fromkeys(visitor.ids))
 
 
 class _Deciding(Visitor):
     def __init__(self) -> None:
         super().__init__()
-        self.names: list[str] = []
+        self.flags: list[str] = []
+        self.ids: list[str] = []
 
     def enter_directive(self, node: Any, *_: Any) -> None:
-        self.names += [
-            argument.value.name.value for argument in node.arguments if isinstance(argument.value, VariableNode)
-        ]
+        self.flags += _variables(node)
+
+    def enter_field(self, node: FieldNode, *_: Any) -> None:
+        if node.name.value == "node":
+            self.ids += _variables(node)
 
 
-def _finished(json: str | None, finish: Finish | None, pages: Sequence[PageSql]) -> Any:
-    if json is None:
-        return None
-    return orjson.Fragment(json) if finish is None else finish(orjson.loads(json), pages)
+def _variables(node: Any) -> list[str]:
+    return [one.value.name.value for one in node.arguments or () if isinstance(one.value, VariableNode)]
 
 
 def _failed(plan: Plan, error: Exception) -> Answered:

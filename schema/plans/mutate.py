@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from graphql import FieldNode
 from graphql.execution.collect_fields import FieldDetails
@@ -21,13 +21,11 @@ from schema.idempotency import Receipt
 from schema.plans.arguments import Read
 from schema.plans.collect import Collector
 from schema.plans.pages import NOTHING, PageSql, page_sql, source
+from schema.plans.plan import Plan
 from schema.plans.tree import NotPlanned, One, Root, Typename
 from schema.write import Mutation, Posted
 
-if TYPE_CHECKING:
-    from schema.plans.execute import Plan
-
-MakePlan = Callable[[FieldNode, Sequence[Root]], "Plan"]
+MakePlan = Callable[[FieldNode, Sequence[Root]], Plan]
 ERRORS = "errors"
 ANY = PageSql(NOTHING, NOTHING, (), False, 1)
 

@@ -7,7 +7,7 @@ digits and underscores, and from whole numbers; every value is a parameter.
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import accumulate, chain, count
 from typing import Any
@@ -34,6 +34,7 @@ from schema.plans.tree import (
 )
 
 _PARAMETER = re.compile(r"\$(\d+)")
+_PLACE = re.compile(r"place\.v(\d+)")
 _COUNTED = {"value": f"least(k.n, {COUNT_STOPS_AT})", "exact": f"k.n <= {COUNT_STOPS_AT}"}
 
 
@@ -57,10 +58,21 @@ def statement(roots: Sequence[Root], pages: Sequence[PageSql], *, alone: bool) -
     context, own = (CONTEXT, CONTEXT_SETTINGS) if alone else ("with context as (select $1::integer as org) ", 1)
     writer = _Writer(pages, own)
     columns = ", ".join(writer.root(root) for root in roots)
-    takes = sorted({number - own for found in _PARAMETER.findall(columns) if (number := int(found)) > own})
+    text = f"{context}{_hidden(columns)}"
+    takes = sorted({number - own for found in _PARAMETER.findall(text) if (number := int(found)) > own})
     places = {place + own: own + n for n, place in enumerate(takes, 1)}
-    columns = _PARAMETER.sub(lambda found: f"${places.get(int(found[1]), found[1])}", columns)
-    return Statement(f"{context}select {columns} from context", tuple(place - 1 for place in takes))
+    text = _PARAMETER.sub(lambda found: f"${places.get(int(found[1]), found[1])}", text)
+    return Statement(text, tuple(place - 1 for place in takes))
+
+
+def _hidden(columns: str) -> str:
+    """The values of cursors come from a row beside the caller's, where the planner cannot see them. It would make a plan
+    for each place in a list, and the same one each time; making it took as long as reading the rows."""
+    numbers = dict.fromkeys(_PLACE.findall(columns))
+    if not numbers:
+        return f"select {columns} from context"
+    values = ", ".join(f"${number}::varchar as v{number}" for number in numbers)
+    return f", place as materialized (select {values}) select {columns} from context, place"
 
 
 class _Writer:
@@ -77,7 +89,8 @@ class _Writer:
         if isinstance(root, List):
             return f"(select row_to_json(r$)::text from ({self._connection(root, None)}) r$)"
         t, table = self._alias(), source(root.target.node.__declared__.table)
-        row = f"(select * from {table} where {table}.organization_id = context.org{self._and(root.page)} limit 1) {t}"
+        columns = _columns(table, _needed(root.target))
+        row = f"(select {columns} from {table} where {table}.organization_id = context.org{self._and(root.page)} limit 1) {t}"
         return f"(select row_to_json(r$)::text from (select {self._fields(root.target, t)} from {row}) r$)"
 
     # --- objects --------------------------------------------------------------------------------------------------
@@ -115,8 +128,11 @@ class _Writer:
         readers = [part for part in asked.parts if isinstance(part, Nodes | Edges | Info)]
         one_more = any(isinstance(part, Info) for part in readers)
         table = source(asked.node.__declared__.table)
+        needed = [name for name, _ in page.order]
+        for part in readers:
+            needed += _needed_by(part)
         rows = (
-            f"(select * from {table} where {self._where(asked, parent)}{self._and(asked.page, past=True)}"
+            f"(select {_columns(table, needed)} from {table} where {self._where(asked, parent)}{self._and(asked.page, past=True)}"
             f" {order_by(page.order, table)} limit {page.size + one_more})"
         )
         before = ""
@@ -144,7 +160,7 @@ class _Writer:
                 fields = ", ".join(f"{self._edge(member, page, t)} as {quoted(key)}" for key, member in members)
         if cut:
             rows = f"(select * from {rows} {t} {order_by(page.order, t)} limit {page.size})"
-        return _array(f"select row_to_json(r$) from (select {fields} from {rows} {t} {in_order}) r$")
+        return _array(f"select r$ from (select {fields} from {rows} {t} {in_order}) r$")
 
     def _edge(self, member: str | Selected, page: PageSql, t: str) -> str:
         if isinstance(member, Selected):
@@ -174,8 +190,34 @@ class _Writer:
         page, first = self._pages[number], self._taken[number]
         clauses = [_numbered(page.condition, first)]
         if past:
-            clauses.append(_numbered(page.past, first + len(page.condition[1])))
+            taken = first + len(page.condition[1])
+            clauses.append(_PARAMETER.sub(lambda found: f"place.v{int(found[1]) + taken}", page.past[0]))
         return "".join(f" and ({clause})" for clause in clauses if clause)
+
+
+def _needed(selected: Selected) -> Iterator[str]:
+    """Columns of the object's own row."""
+    for field in selected.fields:
+        match field:
+            case Value(column=column) | Link(column=column):
+                yield name_of(column)
+            case Parts(columns=columns) | Made(columns=columns):
+                yield from map(name_of, columns)
+
+
+def _needed_by(part: Part) -> Iterator[str]:
+    match part:
+        case Nodes(each=each):
+            yield from _needed(each)
+        case Edges(members=members):
+            for _, member in members:
+                if isinstance(member, Selected):
+                    yield from _needed(member)
+
+
+def _columns(table: str, names: Iterable[str]) -> str:
+    """Those of a page: a row is as wide in sorts and between the steps of a plan as what is named here, with `*` wider."""
+    return ", ".join(f"{table}.{quoted(name)}" for name in sorted({"id", *names}))
 
 
 def _numbered(clause: Clause, taken: int) -> str:

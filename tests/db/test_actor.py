@@ -1,5 +1,7 @@
 """Scopes: where a right holds, alone and joined."""
 
+from dataclasses import fields, replace
+
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -49,3 +51,8 @@ def test_what_a_user_may_touch_is_the_permission_within_the_plants():
     assert actor.write_scope("a").plants == {2}
     assert actor.write_scope("a", "delete").plants == frozenset()
     assert actor.read_scope("c") == NOWHERE
+
+
+def test_the_caller_of_a_request_differs_in_nothing_else():
+    actor = Actor(**{field.name: f"its {field.name}" for field in fields(Actor)})
+    assert actor.asking("r", "ip") == replace(actor, request_id="r", client_ip="ip")

@@ -8,6 +8,7 @@ from typing import Any
 
 from graphql import (
     GraphQLEnumType,
+    GraphQLID,
     GraphQLInputObjectType,
     GraphQLList,
     GraphQLNonNull,
@@ -63,10 +64,18 @@ class Writer:
     def _field(self, parent: GraphQLObjectType, name: str, depth: int) -> str:
         definition = parent.fields[name]
         alias = f"{self._name()}: " if self._rng.random() < 0.4 or definition.args else ""
+        if name == "node" and "id" in definition.args:
+            return f"{alias}{self._by_id(depth)}"
         arguments = self._arguments(name, definition)
         inner = get_named_type(definition.type)
         below = "" if is_leaf_type(inner) else " " + self._selection(inner, depth)
         return f"{alias}{name}{arguments}{self._directive()}{below}"
+
+    def _by_id(self, depth: int) -> str:
+        name = self._rng.choice([name for name, pool in self._ids.items() if pool])
+        id = self._given(GraphQLNonNull(GraphQLID), self._rng.choice(self._ids[name]))
+        inner = self._selection(self._schema.type_map[name], depth)
+        return f"node(id: {id}){self._directive()} {{ __typename ... on {name} {inner} ... on Plant {{ id }} }}"
 
     def _selection(self, parent: Any, depth: int) -> str:
         if parent.name.endswith("Connection"):

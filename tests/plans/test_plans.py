@@ -11,9 +11,12 @@ from typing import Any
 import pytest
 from graphql import parse
 
+from api.responses import dumps
 from db.actor import Actor, Scope
 from db.session import CONTEXT, Database, settings_of
 from schema.context import Context
+from schema.ids import encode
+from schema.node import NODES
 from schema.plans.execute import Prepared
 from tests.isolation.conftest import Factory
 from tests.plans.asking import Asking
@@ -122,6 +125,23 @@ async def test_the_same_text_for_the_same_shape(factory: Factory, acme: Actor):
     assert not any("WO-" in text or "drop" in text for text in statements)
 
 
+async def test_the_planner_does_not_see_where_a_page_begins(factory: Factory, acme: Actor):
+    """It would make a plan for each place in the list, which costs as much as reading the page."""
+    document = "query($after: String) {{ workOrders(first: 2{}, orderBy: [{{field: NUMBER}}]) {{ {} }} }}"
+    first = await planned(factory.house, acme, document.format("", "pageInfo { endCursor } nodes { number }"))
+    seen = json.loads(dumps(first.data))["workOrders"]
+    cursor, number = seen["pageInfo"]["endCursor"], seen["nodes"][-1]["number"]
+    following = document.format(", after: $after", "nodes { number plant { code } }")
+    answered = await planned(factory.house, acme, following, {"after": cursor})
+    async with factory.house.database.read(acme) as tx:
+        values = [*settings_of(acme, acme.read_scope("production.read")), number, "7"]
+        (explained,) = await tx.fetchrow(f"explain (verbose, format json) {answered.statement}", values)
+    plan = explained if isinstance(explained, str) else json.dumps(explained)
+    conditions = [line for node in nodes(json.loads(plan)[0]["Plan"]) if (line := node.get("Index Cond"))]
+    assert any("number" in line and "place.v" in line for line in conditions), conditions
+    assert not any(number in line for line in conditions), conditions
+
+
 def nodes(plan: dict[str, Any]) -> Iterator[dict[str, Any]]:
     yield plan
     for inner in plan.get("Plans", ()):
@@ -149,18 +169,62 @@ async def test_every_table_is_read_by_an_index_led_by_the_tenant(factory: Factor
     assert all(condition.lstrip("(").startswith("organization_id = ") for condition in conditions), conditions
 
 
-@pytest.mark.parametrize("alias", ["r", "o", "n", "c", "t", "p", "x", "k", "context", "select", "__proto"])
+@pytest.mark.parametrize(
+    "alias", ["r", "o", "n", "c", "t", "p", "x", "k", "context", "place", "v7", "select", "__proto"]
+)
 async def test_no_alias_means_anything_in_the_statement(factory: Factory, acme: Actor, alias: str):
     asking = Asking(factory.house)
+    first = await asking.both(acme, "{ workOrders(first: 1) { pageInfo { endCursor } } }")
+    after = json.loads(first.fast)["data"]["workOrders"]["pageInfo"]["endCursor"]
     for document in (
         f"{{ workOrders(first: 2) {{ {alias}: nodes {{ number {alias}: plant {{ {alias}: code id }} }} }} }}",
         f"{{ plants(first: 2) {{ edges {{ {alias}: node {{ {alias}: code }} cursor }} totalCount {{ {alias}: value exact }} }} }}",
         f"{{ workOrders(first: 2) {{ nodes {{ quantityOrdered {{ {alias}: value unit }} {alias}: operations(first: 1)"
         f" {{ {alias}: nodes {{ id }} totalCount {{ {alias}: exact }} }} }} }} }}",
+        f"query($after: String) {{ {alias}: workOrders(first: 2, after: $after) {{ {alias}: nodes {{ {alias}: number }} }} }}",
     ):
-        answers = await asking.both(acme, document)
+        answers = await asking.both(acme, document, {"after": after})
         assert answers.fast == answers.slow, document
         assert b'"errors"' not in answers.fast
+
+
+NODE = """query($id: ID!) { node(id: $id) { __typename id ... on WorkOrder { number plant { code } }
+  ... on Plant { code workOrders(first: 2) { nodes { number } } } ...named } } fragment named on Node { again: id }"""
+
+
+async def test_an_object_by_its_id_is_planned_for_the_type_the_id_names(factory: Factory, acme: Actor):
+    asking, ids, others = Asking(factory.house), await factory.ids("acme"), await factory.ids("globex")
+    asked = [ids["Plant"][0], ids["WorkOrder"][0], ids["Plant"][1], others["Plant"][0], encode("WorkOrder", 2**62)]
+    found = []
+    for id in asked:
+        answers = await asking.both(acme, NODE, {"id": id})
+        assert answers.fast == answers.slow, id
+        found.append(json.loads(answers.fast)["data"]["node"])
+        one = await planned(factory.house, acme, NODE, {"id": id})
+        assert one.rest is None
+        assert one.left == {}
+    assert [node and node["id"] for node in found] == [*asked[:3], None, None]
+    assert found[0]["workOrders"]["nodes"]
+    written = await planned(factory.house, acme, f'{{ node(id: "{asked[1]}") {{ id ... on Plant {{ code }} }} }}')
+    assert json.loads(dumps(written.data)) == {"node": {"id": asked[1]}}
+
+
+@pytest.mark.parametrize("id", ["%%%", encode("Nothing", 1), encode("Quantity", 1), "5", "", None])
+async def test_what_is_no_id_is_told_by_the_loaders(factory: Factory, acme: Actor, id: str | None):
+    asking, good = Asking(factory.house), (await factory.ids("acme"))["WorkOrder"][0]
+    for given in (good, id, good):  # no plan of a good id answers another
+        answers = await asking.both(acme, NODE, {"id": given})
+        assert answers.fast == answers.slow
+        assert (b'"errors"' in answers.slow) is (given is not good)
+
+
+async def test_types_the_caller_may_not_read_are_refused_by_id(factory: Factory, acme: Actor):
+    id = (await factory.ids("acme"))["Plant"][0]
+    permission = NODES["Plant"].__declared__.permission
+    blind = replace(acme, permissions={code: scope for code, scope in acme.permissions.items() if code != permission})
+    answers = await Asking(factory.house).both(blind, "query($id: ID!) { node(id: $id) { id } }", {"id": id})
+    assert answers.fast == answers.slow
+    assert b"FORBIDDEN" in answers.slow
 
 
 async def test_null_decides_nothing(factory: Factory, acme: Actor):

@@ -1,0 +1,67 @@
+"""A plan: the roots of one operation, the statement that reads them, and what is made of its answer."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import orjson
+from graphql import DocumentNode, FieldNode
+from graphql.execution.values import VariableValues
+
+from schema.plans.pages import PageSql, page_sql
+from schema.plans.sql import Statement, statement
+from schema.plans.tree import Arguments, Finish, Root
+
+MOST_STATEMENTS = 5_000
+"""Kept of all operations together: orders, page sizes and shapes of conditions come from variables."""
+LONGEST_STATEMENT = 16_384
+"""A longer one is written each time: the driver does not keep it prepared either."""
+_STATEMENTS: OrderedDict[tuple[Any, ...], Statement] = OrderedDict()
+
+
+@dataclass(slots=True, eq=False)
+class Plan:
+    """One operation, for given values of the variables its directives name and given types of the ids `node` is asked for."""
+
+    order: list[str]
+    roots: list[tuple[Root, FieldNode, Finish | None]]
+    arguments: list[Arguments]
+    constant: list[PageSql | None]
+    permissions: list[str | None]
+    rest: DocumentNode | None
+    left: dict[str, str]
+    """Root fields the loaders answer, and why."""
+
+    def pages(self, variables: VariableValues) -> list[PageSql]:
+        return [
+            page_sql(arguments, variables) if page is None else page
+            for arguments, page in zip(self.arguments, self.constant, strict=True)
+        ]
+
+    def answers(self, row: Sequence[str | None], pages: Sequence[PageSql]) -> dict[str, Any]:
+        """The roots' values. Raises whatever a function or a scalar has against a value."""
+        return {
+            root.key: _finished(json, finish, pages) for (root, _, finish), json in zip(self.roots, row, strict=True)
+        }
+
+    def statement(self, pages: Sequence[PageSql], alone: bool) -> Statement:
+        key = (self, alone, *(page.shape for page in pages))
+        made = _STATEMENTS.get(key)
+        if made is None:
+            made = statement([root for root, _, _ in self.roots], pages, alone=alone)
+            if len(made.text) <= LONGEST_STATEMENT:
+                _STATEMENTS[key] = made
+                if len(_STATEMENTS) > MOST_STATEMENTS:
+                    _STATEMENTS.popitem(last=False)
+        else:
+            _STATEMENTS.move_to_end(key)
+        return made
+
+
+def _finished(json: str | None, finish: Finish | None, pages: Sequence[PageSql]) -> Any:
+    if json is None:
+        return None
+    return orjson.Fragment(json) if finish is None else finish(orjson.loads(json), pages)
