@@ -134,6 +134,7 @@ def create_app(
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
         await hub.start()
         app.state.reading = reading = asyncio.create_task(read_ahead(events_url, trusted))
+        watching = asyncio.create_task(door.watch())
         if storage is not None:
             await storage.prepare()
         try:
@@ -141,7 +142,8 @@ def create_app(
         finally:
             drain.begin()
             reading.cancel()
-            await asyncio.gather(reading, return_exceptions=True)
+            watching.cancel()
+            await asyncio.gather(reading, watching, return_exceptions=True)
             await drain.finished(settings.drain_seconds)
             await streams.groups.close()
             await hub.stop()

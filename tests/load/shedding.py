@@ -170,6 +170,8 @@ def measure(server: Server, load: Load, seconds: float, times: float) -> bool:
     print(
         f"quiet's p99 in the flood is {percentile(quiet.admitted, 99) / percentile(usual.admitted, 99):.1f} times its p99 at capacity"
     )
+    reasons = re.findall(r'shed_total\{reason="(\w+)"\} (\S+)', httpx.get(f"{server.url}/metrics", timeout=30).text)
+    print("sent away because " + ", ".join(f"{reason}: {float(count):,.0f}" for reason, count in reasons))
     third = max(1, len(rss) // 3)
     print("memory MiB at the start, after a third, two thirds, at the end: "
           + ", ".join(f"{mark:.0f}" for mark in (rss[0], rss[third - 1], rss[2 * third - 1], rss[-1])))  # fmt: skip
@@ -216,7 +218,12 @@ def main(given: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seconds", type=float, default=60)
     parser.add_argument("--times", type=float, default=3)
-    parser.add_argument("--first", type=int, default=20, help="orders on the page that is asked for")
+    parser.add_argument(
+        "--first",
+        type=int,
+        default=20,
+        help="orders on the page that is asked for; more than 200 is refused by Python alone",
+    )
     chosen = parser.parse_args(given)
     spawn = get_context("spawn")
     with (
