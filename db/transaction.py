@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, TypeVar, cast
 
 import asyncpg
-from sqlalchemy import Row, Select, select, text
+from sqlalchemy import Row, Select, TextClause, select, text
 from sqlalchemy.sql import Executable
 
 from db.actor import Actor, Scope
@@ -124,6 +124,11 @@ class WriteTx(ReadTx):
             if unique is None or name is None or name not in unique:
                 raise
             raise AlreadyExists("This is taken already in the organization", path=unique[name]) from error
+
+    async def rows(self, statement: Executable, params: Params = None) -> Sequence[Row[Any]]:
+        if isinstance(statement, TextClause):  # it may call a function that writes
+            self.stale = True
+        return await super().rows(statement, params)
 
     async def let_go(self) -> None:
         """Send what changed, and have no row in hand any more."""

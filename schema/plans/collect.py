@@ -113,10 +113,9 @@ class Collector:
     def mutation(self, node: FieldNode) -> tuple[Any, GraphQLField, GraphQLObjectType]:
         """A root field of Mutation: as it is declared, its definition, and the type of its payload."""
         definition = self._schema.mutation_type.fields.get(node.name.value)  # type: ignore[union-attr]
-        if definition is None:
-            raise NotPlanned(f"{node.name.value} is the schema's own")
-        payload = get_named_type(definition.type)
-        assert isinstance(payload, GraphQLObjectType)
+        payload = None if definition is None else get_named_type(definition.type)
+        if definition is None or not isinstance(payload, GraphQLObjectType):
+            raise NotPlanned(f"{node.name.value} has no payload of objects")
         return definition.extensions["strawberry-definition"], definition, payload
 
     def changed(self, key: str, definition: GraphQLField, details: list[FieldDetails]) -> One:

@@ -14,7 +14,6 @@ import asyncpg
 import httpx
 import pytest
 from sqlalchemy import text
-from sqlalchemy.exc import DBAPIError
 
 from api.documents import Documents
 from api.limits import Limits
@@ -264,7 +263,7 @@ async def test_only_the_hubs_role_reads_the_documents_of_all(
 ) -> None:
     await register(house, tenant, DOCUMENT)
     for call in ("ev.trusted_documents(10)", f"ev.trusted_document({tenant.organization_id}, '{hash_of(DOCUMENT)}')"):
-        with pytest.raises(DBAPIError, match="permission denied"):
+        with pytest.raises(asyncpg.PostgresError, match="permission denied"):
             async with database.read(stranger.actor()) as tx:
                 await tx.scalar(text(f"select {call}"))
         connection = await asyncpg.connect(urls.events)
