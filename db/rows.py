@@ -42,6 +42,8 @@ class Columns:
     """Attributes whose values are not the driver's."""
     writers: Mapping[str, Read]
     listed: str
+    empty: Callable[[], Any]
+    """Makes a row without values."""
 
     def values(self, record: Iterable[tuple[str, Any]]) -> dict[str, Any]:
         """The values of a record's items, by attribute."""
@@ -70,12 +72,15 @@ def columns_of(model: type[Table]) -> Columns:
         read=[(key, turn) for key, column in found.items() if (turn := reader(column.type)) is not None],
         writers={key: writer(column.type) for key, column in found.items()},
         listed=", ".join(f"t.{name}" for name in quoted.values()),
+        empty=inspect(model).class_manager.new_instance,
     )
 
 
 def read(model: type[T], record: Mapping[str, Any]) -> T:
     """A record as a row of its own, of no transaction."""
-    return _filled(_empty(model), columns_of(model).values(record.items()))
+    columns = columns_of(model)
+    row: T = columns.empty()
+    return _filled(row, columns.values(record.items()))
 
 
 def change(row: Table, **values: Any) -> None:
@@ -127,7 +132,7 @@ class Rows:
             key = (model, values["organization_id"], values["id"])
             row = self._known.get(key)
             if row is None:
-                row = self._known[key] = _empty(model)
+                row = self._known[key] = columns.empty()
             found.append(_filled(row, values))
         return found
 
@@ -195,11 +200,6 @@ class _Write:
         before, now = row._sa_instance_state.committed_state, row.__dict__
         names = tuple(name for name in columns.names if name in before and before[name] != now[name])
         return cls(row, model, names, [row.id, *(columns.sent(row, name) for name in names)], False) if names else None
-
-
-def _empty(model: type[T]) -> T:
-    made: T = inspect(model).class_manager.new_instance()  # type: ignore[assignment]
-    return made
 
 
 def _key(row: Any) -> tuple[type[Table], int, int]:
