@@ -130,10 +130,13 @@ async def test_every_answer_tells_its_price(poor: Live, tenant: Tenant) -> None:
     cost = answer.json()["extensions"]["cost"]
     assert (cost["requested"], cost["limit"]) == (22, 1_000)
     assert (cost["bucket"]["max"], cost["bucket"]["restorePerSecond"]) == (4_000, 10)
-    assert cost["bucket"]["available"] <= 3_979
     failed = await poor.post(PAGES, token=token, variables={"n": 500})
     assert failed.json()["errors"][0]["extensions"]["code"] == "BAD_USER_INPUT"
-    assert failed.json()["extensions"]["cost"]["requested"] == 502
+    cost = failed.json()["extensions"]["cost"]
+    assert cost["requested"] == 502
+    assert cost["bucket"]["available"] < 3_750, (
+        "less than half of it came back meanwhile, even on a machine that stalls"
+    )
 
 
 async def test_one_operation_over_its_limit(poor: Live, tenant: Tenant) -> None:

@@ -24,7 +24,8 @@ PROTOCOL = Subprotocol("graphql-transport-ws")
 
 @asynccontextmanager
 async def opened(live: Live, **kwargs: Any) -> AsyncIterator[ClientConnection]:
-    async with connect(live.socket_url, subprotocols=[PROTOCOL], **kwargs) as socket:
+    """The client keeps whatever comes: one whose queue is full reads no more, not even the answer to its own close."""
+    async with connect(live.socket_url, subprotocols=[PROTOCOL], max_queue=None, **kwargs) as socket:
         yield socket
 
 
