@@ -186,6 +186,7 @@ def create_app(
     app.state.drain = drain
     app.state.database = database
     app.state.hub = hub
+    app.state.http = http
     app.state.streams = streams
     app.state.beside = beside
     app.state.authenticator = authenticator

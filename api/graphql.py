@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Collection
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from time import perf_counter
+from time import monotonic, perf_counter
 from typing import Any, Protocol, cast
 
 import strawberry
@@ -19,6 +19,7 @@ from api.documents import Operation
 from api.errors import coded, failure, public
 from api.gate import EVERYTHING, Gate, Request
 from api.limits import Limits
+from api.patience import Patience
 from api.tracing import span
 from db.actor import Actor
 from db.cache import Cache
@@ -67,6 +68,8 @@ class GraphQL:
     ) -> None:  # fmt: skip
         self.schema = schema._schema
         self.limits = limits
+        self.patience = Patience(limits.timeout)
+        """With an operation, or with one event of a subscription."""
         self.plans = True
         self._gate = gate
         self._admission = admission
@@ -107,8 +110,8 @@ class GraphQL:
         started = perf_counter()
         with span("graphql", _attributes(operation)), metrics.in_flight:
             try:
-                context.deadline = asyncio.get_running_loop().time() + self.limits.timeout
-                async with asyncio.timeout_at(context.deadline):
+                context.deadline = monotonic() + self.limits.timeout
+                with self.patience.limit():
                     if operation.guesses:
                         async with self._hashing:
                             result = await self._result(operation, request, context)

@@ -16,6 +16,7 @@ from api.door import Door
 from api.errors import Rejected
 from api.gate import READING, SINGLE, Request
 from api.graphql import Answer, GraphQL, broken
+from api.patience import Patience
 from api.requests import bad_request, parse_json, request_of, request_of_params
 from api.responses import plain_error, reject, respond
 from api.sse import EventStream
@@ -49,6 +50,8 @@ class HttpEndpoint:
         self._events = events
         self._door = door
         self._ide = ide
+        self._body = Patience(BODY_SECONDS)
+        self._gone = Patience(GONE_SECONDS)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         response = await self._response(scope, receive)
@@ -102,22 +105,22 @@ class HttpEndpoint:
     async def _answer(self, request: Request, caller: Caller, method: str, receive: Receive) -> Answer | None:
         operation = await self._graphql.prepare(request, caller.actor, READING if method == "GET" else SINGLE)
         logs.bind(operation=operation.name, kind=operation.kind.value)
-        return await _unless_gone(receive, self._graphql.run(operation, request, caller.actor))
+        return await _unless_gone(receive, self._graphql.run(operation, request, caller.actor), self._gone)
 
     async def _read(self, headers: Mapping[str, str], receive: Receive) -> Request:
         if not negotiation.is_json(headers.get("content-type")):
             raise bad_request("Send Content-Type: application/json in UTF-8", status=415)
-        body = await read_body(headers.get("content-length", "0"), receive, self._graphql.limits.body)
+        body = await read_body(headers.get("content-length", "0"), receive, self._graphql.limits.body, self._body)
         return request_of(parse_json(body), idempotency_key=headers.get("idempotency-key"))
 
 
-async def read_body(said: str, receive: Receive, limit: int) -> bytes:
+async def read_body(said: str, receive: Receive, limit: int, patience: Patience) -> bytes:
     """The body, as far as it is not larger than it may be."""
     if said.isdigit() and int(said) > limit:
         raise bad_request(f"The body is larger than {limit} bytes", status=413)
     body = bytearray()
     try:
-        async with asyncio.timeout(BODY_SECONDS):
+        with patience.limit():
             while True:
                 message = await receive()
                 if message["type"] == "http.disconnect":
@@ -128,10 +131,10 @@ async def read_body(said: str, receive: Receive, limit: int) -> bytes:
                 if not message.get("more_body", False):
                     return bytes(body)
     except TimeoutError:
-        raise bad_request(f"The body did not arrive within {BODY_SECONDS:g} seconds", status=408) from None
+        raise bad_request(f"The body did not arrive within {patience.seconds:g} seconds", status=408) from None
 
 
-async def _unless_gone(receive: Receive, work: Awaitable[Answer]) -> Answer | None:
+async def _unless_gone(receive: Receive, work: Awaitable[Answer], patience: Patience) -> Answer | None:
     """The answer, or None once the client has hung up: then the work is cancelled, since nobody will read it."""
     task = asyncio.current_task()
     assert task is not None
@@ -148,7 +151,7 @@ async def _unless_gone(receive: Receive, work: Awaitable[Answer]) -> Answer | No
         watching.append(asyncio.create_task(_disconnected(receive)))
         watching[0].add_done_callback(hung_up)
 
-    later = asyncio.get_running_loop().call_later(GONE_SECONDS, watch)
+    wait = patience.begin(watch)
     try:
         return await work
     except asyncio.CancelledError:
@@ -157,7 +160,7 @@ async def _unless_gone(receive: Receive, work: Awaitable[Answer]) -> Answer | No
         log.info("client gone, operation cancelled")
         return None
     finally:
-        later.cancel()
+        patience.end(wait)
         if watching:
             watching.pop().cancel()
 

@@ -97,7 +97,7 @@ class Streams:
     async def _event(self, executor: Any, event: Any, context: Context) -> Answer:
         """One event's answer. Its transaction ends and its loaders forget before the next one is waited for."""
         try:
-            async with asyncio.timeout(self.graphql.limits.timeout):
+            with self.graphql.patience.limit():
                 result = executor.build_per_event_executor(event).execute_operation(False)
                 if not isinstance(result, ExecutionResult):
                     result = await result
@@ -131,7 +131,7 @@ class Streams:
     async def _told(self, executor: Any, together: Together, context: Context) -> list[Told]:
         """The answers of events that were read together; links of all of them are read by one statement as well."""
         try:
-            async with asyncio.timeout(self.graphql.limits.timeout):
+            with self.graphql.patience.limit():
                 results = [
                     executor.build_per_event_executor(event).execute_operation(False) for event in together.shown
                 ]

@@ -116,7 +116,7 @@ class Context:
         self.posted: Any = None
         """What the operation's one mutation has posted already: its answer is all that is left to do."""
         self.deadline: float | None = None
-        """When the operation is stopped, by the event loop's clock."""
+        """When the operation is stopped, by `time.monotonic`."""
         self.loaders = Loaders(self)
         self.extensions: dict[str, Any] = {}
         """Goes out as the answer's `extensions`."""

@@ -4,11 +4,11 @@ Every item is the mutation itself: its permission, its plants, its transaction, 
 interrupted is sent again as a whole, and what had been applied is told apart by its key.
 """
 
-import asyncio
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from decimal import Decimal
+from time import monotonic
 from typing import Annotated, Any, Union
 
 import strawberry
@@ -127,11 +127,10 @@ def _read(fields: Mapping[str, RootField], index: int, item: Any) -> Item:
 
 async def _in_order(context: Context, given: Sequence[Any], items: Sequence[Item]) -> list[Replayed]:
     """What came of the items, tried in the device's order, answered in the list's."""
-    loop = asyncio.get_running_loop()
-    until = None if context.deadline is None else loop.time() + BEGUN_WITHIN * (context.deadline - loop.time())
+    until = None if context.deadline is None else monotonic() + BEGUN_WITHIN * (context.deadline - monotonic())
     done: dict[int, Replayed] = {}
     for index in sorted(range(len(items)), key=lambda n: given[n].sequence):
-        if until is not None and loop.time() > until:
+        if until is not None and monotonic() > until:
             late = Fault("OPERATION_TIMEOUT", "Its turn did not come in time; send it again", retryable=True)
             done[index] = refused_for(items[index], late)
         else:

@@ -8,6 +8,7 @@ import socket
 import httpx
 import pytest
 
+from api.patience import Patience
 from db.session import Database
 from tests.api.conftest import Live, serving
 from tests.api.probe import Record
@@ -214,7 +215,7 @@ async def test_a_body_that_breaks_off_or_crawls(live: Live, monkeypatch: pytest.
     await broken.drain()
     broken.close()
     await broken.wait_closed()
-    monkeypatch.setattr("api.http.BODY_SECONDS", 0.2)
+    monkeypatch.setattr(live.app.state.http, "_body", Patience(0.2))
     reader, crawling = await asyncio.open_connection("127.0.0.1", port)
     crawling.write(head)
     assert (await asyncio.wait_for(reader.readline(), 5)).startswith(b"HTTP/1.1 408")
