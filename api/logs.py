@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import sys
 from collections.abc import Mapping
@@ -25,6 +26,9 @@ _known: ContextVar[Mapping[str, Any]] = ContextVar("known", default={})  # noqa:
 _plain = False
 """Lines are JSON, so that one can be written without going through every processor."""
 _process = "api"
+_lines: list[bytes] = []
+TOGETHER = 8
+"""A pipe takes so many lines (4096 bytes) in one piece: what another process writes to it comes before or after."""
 _LINE = orjson.OPT_UTC_Z | orjson.OPT_APPEND_NEWLINE
 
 
@@ -92,8 +96,19 @@ def access(**said: Any) -> None:
         **said, "event": "request", **_known.get(), "level": "info", "logger": "api.access",
         "timestamp": datetime.now(UTC), "process": _process,
     }  # fmt: skip
+    if not _lines:
+        asyncio.get_running_loop().call_soon(_write)
+    _lines.append(orjson.dumps(line, default=str, option=_LINE))
+    if len(_lines) == TOGETHER:
+        _write()
+
+
+def _write() -> None:
+    """The lines of one turn of the event loop, together."""
+    text = b"".join(_lines).decode()
+    _lines.clear()
     with suppress(OSError, ValueError):  # nobody reads any more: that is no reason to break an answer
-        sys.stderr.write(orjson.dumps(line, default=str, option=_LINE).decode())
+        sys.stderr.write(text)
 
 
 def log(name: str) -> structlog.stdlib.BoundLogger:
