@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from contextvars import Context as Variables
+from time import monotonic
 from typing import Any
 
 from api import metrics
@@ -71,6 +72,7 @@ class Group:
         self.ended = False
         self._groups = groups
         self._feed = feed
+        self._told_at = monotonic() - shared.pace
         self._members: dict[Seat, int] = {}
         """Each with the position up to which it knows what happened; 0 when that lies behind what the group tells."""
 
@@ -86,6 +88,11 @@ class Group:
 
     def poke(self) -> None:
         self._groups.hub.poke()
+
+    @property
+    def rest(self) -> float:
+        """Seconds until a member may be told the next thing, at the pace of the group."""
+        return max(0.0, self._told_at + self.shared.pace - monotonic())
 
     def join(self, seat: Seat, known: int) -> None:
         self._members[seat] = known
@@ -103,13 +110,18 @@ class Group:
         batch = Batch(answers)
         reached = came[-1].pos
         again = any(event.resync_required for event in came)
+        joined = self.shared.pace > 0
         for seat, known in list(self._members.items()):
+            if joined and came[0].pos <= known and not again:  # one answer may be of what it knows and what it does not
+                seat.part()
+                continue
             mine = batch if known == 0 or again else batch.after(known)
             if mine.answers and not seat.outlet.put(mine):
                 seat.part()
             elif known and (again or reached >= known):
                 self._members[seat] = 0
         del self._feed.taken[: len(came)]
+        self._told_at = monotonic()
 
     def fail(self, error: Exception) -> None:
         """The subscription cannot be executed: its members end as if each had found out by itself."""
@@ -139,6 +151,7 @@ class Seat:
         self._own: Listener | None = None
         self._group: Group | None = None
         self._parted: asyncio.Future[None] | None = None
+        self._rest = 0.0
 
     @property
     def actor(self) -> Actor:
@@ -176,6 +189,7 @@ class Seat:
             self._group.join(self, max(self._own.known, self._groups.hub.handed_out))
             self._parted = asyncio.get_running_loop().create_future()
             await self._parted
+            await asyncio.sleep(self._rest)
         return await self._own.batch()
 
     async def __aiter__(self) -> AsyncIterator[Event]:
@@ -187,6 +201,7 @@ class Seat:
         """Leave the group with what it has not told."""
         assert self._group is not None
         group, self._group = self._group, None
+        self._rest = group.rest
         self._own = listen(self._groups.hub, self.shared, self.actor)
         known, untold = group.leave(self)
         self._own.begin_after(known)

@@ -59,6 +59,8 @@ class Shared:
     subscription: Subscription
     given: Mapping[str, Any]
     variables: bytes
+    pace: float
+    """Seconds from one time its members are told something to the next; 0 where they are told at once."""
 
     def key(self, actor: Actor) -> Key:
         assert actor.organization_id is not None, "a caller who is signed in"
@@ -93,8 +95,7 @@ def shared(schema: GraphQLSchema, operation: Operation, given: Mapping[str, Any]
     if not isinstance(subscription, Subscription) or subscription.node.__declared__.personal:
         return None
     try:
-        if get_argument_values(definition, root, coerced).get(PACE):
-            return None  # each has a clock of its own
+        pace = get_argument_values(definition, root, coerced).get(PACE) or 0
     except GraphQLError:
         return None  # it will be refused
     fragments = {d.name.value: d for d in operation.document.definitions if isinstance(d, FragmentDefinitionNode)}
@@ -103,7 +104,7 @@ def shared(schema: GraphQLSchema, operation: Operation, given: Mapping[str, Any]
         return None
     own = _own(operation, root)
     kept = {name: value for name, value in given.items() if name not in own}
-    return Shared(operation, subscription, given, orjson.dumps(kept, option=orjson.OPT_SORT_KEYS))
+    return Shared(operation, subscription, given, orjson.dumps(kept, option=orjson.OPT_SORT_KEYS), pace / 1_000)
 
 
 def _own(operation: Operation, root: FieldNode) -> set[str]:

@@ -79,12 +79,12 @@ class Subscription:
     ) -> AsyncIterator[Event[Any] | Together]:
         context = info.context
         condition = self.listing.condition(where)
+        pause = _pause(min_interval_ms)
         if context.together:
-            async with aclosing(self._live(context, condition)) as live:
+            async with aclosing(self._live(context, condition, pause)) as live:
                 async for together in live:
                     yield together
             return
-        pause = _pause(min_interval_ms)
         given = context.last_event_id or after
         start = None if given is None or given is UNSET else Cursor.of(given)
         if start is None and snapshot is True:
@@ -102,16 +102,23 @@ class Subscription:
                             yield event
                             await context.renew()
 
-    async def _live(self, context: Context, condition: ColumnElement[bool] | None) -> AsyncGenerator[Together, None]:
-        """What happens from here on, for a group whose members have caught up by themselves."""
+    async def _live(
+        self, context: Context, condition: ColumnElement[bool] | None, pause: float | None
+    ) -> AsyncGenerator[Together, None]:
+        """What happens from here on, for a group whose members have caught up by themselves. At a pace all of a batch is
+        told together: events that were joined do not come apart again."""
         declared = self.node.__declared__
         feed = context.hub.listen(context.actor, declared.name, declared.permission, divided=declared.divided)
         async with aclosing(feed):
             while True:
                 batch = await feed.batch()
+                if pause is not None:
+                    yield Together(batch, await self._all_shown(context, coalesced(batch), condition))
+                    await asyncio.sleep(pause)
+                    continue
                 for first in range(0, len(batch), TOGETHER):
                     came = batch[first : first + TOGETHER]
-                    yield Together(came, [event async for event in self._shown(context, came, condition)])
+                    yield Together(came, await self._all_shown(context, came, condition))
 
     async def _snapshot(
         self, context: Context, start: Cursor, condition: ColumnElement[bool] | None
@@ -174,6 +181,15 @@ class Subscription:
             yield seen, page
             if not full:
                 return
+
+    async def _all_shown(
+        self, context: Context, events: list[HubEvent], condition: ColumnElement[bool] | None
+    ) -> list[Event[Any]]:
+        return [
+            event
+            for first in range(0, len(events), TOGETHER)
+            async for event in self._shown(context, events[first : first + TOGETHER], condition)
+        ]
 
     async def _shown(
         self, context: Context, events: list[HubEvent], condition: ColumnElement[bool] | None

@@ -40,7 +40,6 @@ ALONE = {
     "a link made for the caller": "subscription { fileEvents { object { download { url } } } }",
     "the same in a fragment": "subscription { fileEvents { object { ...A } } } fragment A on File { download { url } }",
     "the same behind a type": "subscription { fileEvents { object { ... on File { download { url } } } } }",
-    "a pace": "subscription { machineEvents(minIntervalMs: 500) { cursor } }",
     "a root in a fragment": "subscription { ...A } fragment A on Subscription { machineEvents { cursor } }",
 }
 
@@ -55,11 +54,12 @@ def test_whatever_may_depend_on_somebody_is_not(document: str) -> None:
     assert of(document) is None
 
 
-def test_a_pace_in_a_variable_counts() -> None:
+def test_a_pace_is_shared_by_those_who_keep_it() -> None:
     document = "subscription($every: Int = %s) { machineEvents(minIntervalMs: $every) { cursor } }"
-    assert of(document % 500) is None
-    assert of(document % 500, every=0) is not None
-    assert of(document % "null", every=500) is None
+    paces = [(of(document % 500), 0.5), (of(document % 500, every=0), 0), (of(document % "null", every=250), 0.25)]
+    actor = Actor(1, permissions={"equipment.read": EVERYWHERE}, readable=None)
+    assert [found.pace for found, _ in paces if found is not None] == [pace for _, pace in paces]
+    assert len({found.key(actor) for found, _ in paces if found is not None}) == 3
 
 
 def test_where_a_subscriber_begins_makes_no_difference_later() -> None:
