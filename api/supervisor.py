@@ -94,6 +94,11 @@ def listener(settings: Settings) -> socket.socket:
     return taken
 
 
+def copies(listening: socket.socket) -> list[socket.socket]:
+    """The same socket, as often as connections are to be taken at once."""
+    return [listening.dup() for _ in range(ACCEPTED_AT_ONCE)]
+
+
 async def serve(
     settings: Settings,
     found: Databases,
@@ -127,7 +132,7 @@ async def serve(
     if worker:
         beside.append(asyncio.create_task(_keep_worker(settings, found, kept)))
     try:
-        await server.serve([listening.dup() for _ in range(ACCEPTED_AT_ONCE)])
+        await server.serve(copies(listening))
     finally:
         for task in beside:
             task.cancel()
