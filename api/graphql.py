@@ -133,7 +133,7 @@ class GraphQL:
         if operation.kind is OperationType.QUERY:
             metrics.queries("left" if planned is None else "planned" if planned.rest is None else "partly").inc()
         if self.suggestions and request.extensions.get("plan") is True:
-            context.extensions["plan"] = operation.prepared.explained(planned)
+            context.extensions["plan"] = operation.prepared.explained(request.variables, planned)
         document = operation.document if planned is None else planned.rest
         if document is None:
             assert planned is not None

@@ -41,13 +41,20 @@ class Scope:
             _either(self.plants, other.plants),
             _either(self.whole_plants, other.whole_plants),
             _either(self.departments, other.departments),
-        )
+        )._simply
 
     def within(self, plants: Ids) -> Scope:
         """The part of this scope that lies in the given plants. Departments need no cut: a row's plant is asked first."""
         if plants is None:
             return self
-        return Scope(_both(self.plants, plants), _both(self.whole_plants, plants), self.departments)
+        return Scope(_both(self.plants, plants), _both(self.whole_plants, plants), self.departments)._simply
+
+    @property
+    def _simply(self) -> Scope:
+        """Departments say nothing where every plant is held as a whole: what shows the same is equal."""
+        if self.plants is None or self.whole_plants is None or not self.plants <= self.whole_plants:
+            return self
+        return Scope(self.plants, self.whole_plants)
 
     def covers_plant(self, plant: int | None) -> bool:
         return plant is None or self.plants is None or plant in self.plants

@@ -2,11 +2,23 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import date, datetime
+from decimal import Decimal
 from typing import Any
 
 from sqlalchemy import ColumnElement, String, and_, cast, false, literal, or_, tuple_
+
+_MOMENT = r"\d{4}-\d\d-\d\d"
+_FORMS = {
+    int: re.compile(r"-?\d{1,18}", re.ASCII),
+    Decimal: re.compile(r"-?\d{1,40}(\.\d{1,40})?", re.ASCII),
+    date: re.compile(_MOMENT, re.ASCII),
+    datetime: re.compile(_MOMENT + r" \d\d:\d\d:\d\d(\.\d{1,6})?[+-]\d\d(:\d\d)?", re.ASCII),
+}
+"""How PostgreSQL writes values of these types."""
 
 
 @dataclass(frozen=True)
@@ -30,6 +42,18 @@ class Key:
 
     def value(self, text: str) -> ColumnElement[Any]:
         return cast(literal(text, String), self.column.type)
+
+    def fits(self, text: str) -> bool:
+        """Whether this can be a value of the column, as `as_text` writes it."""
+        kind = self.column.type.python_type
+        if (form := _FORMS.get(kind)) is None:
+            return "\0" not in text
+        if form.fullmatch(text) is None:
+            return False
+        try:
+            return kind not in (date, datetime) or kind.fromisoformat(text) is not None
+        except ValueError:
+            return False
 
     def past(self, text: str | None, backwards: bool) -> ColumnElement[bool]:
         """Rows whose column alone places them beyond the position."""

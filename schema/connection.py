@@ -93,7 +93,7 @@ class Page:
         keys = listing.keys(None if order_by is UNSET else order_by)
         fingerprint = listing.fingerprint(where, keys, parent)
         text = before if backwards else after
-        at = None if text is None else position(text, fingerprint, len(keys), "before" if backwards else "after")
+        at = None if text is None else position(text, fingerprint, keys, "before" if backwards else "after")
         return cls(listing, where, keys, size, backwards, at, fingerprint)
 
     @property

@@ -108,7 +108,7 @@ class Listing:
         if where is None or where is UNSET:
             return None
         budget = [MOST_PREDICATES]
-        return and_(*self._clauses(where, "where", 0, budget))
+        return and_(true(), *self._clauses(where, "where", 0, budget))
 
     def _clauses(self, where: Any, path: str, depth: int, budget: list[int]) -> list[ColumnElement[bool]]:
         if depth > MOST_DEPTH:
@@ -168,14 +168,17 @@ def cursor(fingerprint: str, position: Sequence[str | None]) -> str:
     return base64.urlsafe_b64encode(orjson.dumps([fingerprint, *position])).decode().rstrip("=")
 
 
-def position(text: str, fingerprint: str, width: int, argument: str) -> Position:
+def position(text: str, fingerprint: str, keys: Sequence[Key], argument: str) -> Position:
     """The position in a cursor of this very list, or BAD_USER_INPUT with the reason INVALID_CURSOR."""
     try:
         parts = orjson.loads(base64.b64decode(text + "=" * (-len(text) % 4), altchars=b"-_", validate=True))
         found, *values = parts if isinstance(parts, list) and parts else [None]
     except (binascii.Error, ValueError):
         found, values = None, []
-    if found != fingerprint or len(values) != width or not all(v is None or isinstance(v, str) for v in values):
+    fits = len(values) == len(keys) and all(
+        value is None or (isinstance(value, str) and key.fits(value)) for key, value in zip(keys, values, strict=True)
+    )
+    if found != fingerprint or not fits:
         raise bad_input("Not a cursor of this list under this filter and order", argument, reason="INVALID_CURSOR")
     return values
 

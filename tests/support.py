@@ -9,7 +9,7 @@ from typing import Any
 
 import asyncpg
 import strawberry
-from graphql import OperationDefinitionNode, OperationType, parse
+from graphql import GraphQLError, OperationDefinitionNode, parse
 from strawberry.types import ExecutionResult
 
 from api.responses import dumps
@@ -117,6 +117,17 @@ class NoTokens:
         raise AssertionError("this test issues no tokens")
 
 
+def _retryable(error: GraphQLError) -> bool:
+    cause = error.original_error
+    return isinstance(cause, Fault) and cause.retryable
+
+
+def _told(error: GraphQLError) -> tuple[Any, ...]:
+    cause = error.original_error
+    code = cause.code if isinstance(cause, Fault) else type(cause)
+    return code, str(cause) if isinstance(cause, Fault) else None, error.path, error.locations
+
+
 class House:
     """The schema over a database, asked in-process as the application role."""
 
@@ -129,12 +140,16 @@ class House:
         self.cache: Any = None
 
     async def ask(
-        self, actor: Actor, document: str, variables: dict[str, Any] | None = None, *, key: str | None = None
-    ) -> ExecutionResult:
+        self, actor: Actor, document: str, variables: dict[str, Any] | None = None, *, key: str | None = None,
+        operation: str | None = None,
+    ) -> ExecutionResult:  # fmt: skip
         """Run one operation. Permissions are checked as the edge does it; the rest is the real thing."""
         parsed = parse(document)
-        operation = next(d for d in parsed.definitions if isinstance(d, OperationDefinitionNode))
-        check(needs(self.schema._schema, parsed, operation), actor)
+        asked = next(
+            d for d in parsed.definitions
+            if isinstance(d, OperationDefinitionNode) and operation in (None, d.name and d.name.value)
+        )  # fmt: skip
+        check(needs(self.schema._schema, parsed, asked), actor)
         context = Context(
             actor, self.database, self.hub, self.tokens, storage=self.storage, cache=self.cache, idempotency_key=key
         )
@@ -142,25 +157,30 @@ class House:
             if actor.signed_in:
                 async with context.read(None):  # both executors see one state
                     pass
-            planned = await Prepared(self.schema, parsed, operation).run(variables or {}, context)
+            planned = await Prepared(self.schema, parsed, asked).run(variables or {}, context)
             if planned is not None and planned.posted is not None:
                 context.posted = planned.posted  # nothing is posted twice: the loaders complete the same
-            elif planned is not None and operation.operation is OperationType.MUTATION:
-                return ExecutionResult(data=planned.data, errors=planned.errors)
-            result = await self.schema.execute(document, variable_values=variables, context_value=context)
+            elif planned is not None and any(_retryable(error) for error in planned.errors):
+                return ExecutionResult(data=planned.data, errors=planned.errors)  # a moment later it is another answer
+            result = await self.schema.execute(
+                document, variable_values=variables, context_value=context, operation_name=operation
+            )
         finally:
             await context.close()
-        if planned is not None and not result.errors:  # type: ignore[union-attr]
-            self._compare(planned, result.data)  # type: ignore[union-attr]
+        if planned is not None:
+            self._compare(planned, result)  # type: ignore[arg-type]
         return result  # type: ignore[return-value]
 
     @staticmethod
-    def _compare(planned: Answered, data: Any) -> None:
+    def _compare(planned: Answered, result: ExecutionResult) -> None:
         """Both executors read in one transaction: what the plan answers is what the loaders answer, byte for byte."""
+        assert result.data is not None
         fast = {key: value for key, value in planned.data.items() if key not in planned.left}
-        slow = {key: data[key] for key in fast}
-        assert list(planned.data) == list(data)
+        slow = {key: result.data[key] for key in fast}
+        assert list(planned.data) == list(result.data)
         assert dumps(fast) == dumps(slow), planned.statement
+        errors = [e for e in result.errors or () if e.path is not None and e.path[0] not in planned.left]
+        assert [_told(e) for e in planned.errors] == [_told(e) for e in errors]
 
     async def data(
         self, actor: Actor, document: str, variables: dict[str, Any] | None = None, **kwargs: Any

@@ -78,6 +78,11 @@ class Collector:
         self.nodes: list[Any] = []
         """Every type the plan reads, for the permissions it reads them under."""
 
+    @property
+    def permissions(self) -> list[str | None]:
+        """Of the types that are read."""
+        return list(dict.fromkeys(node.__declared__.permission for node in self.nodes))
+
     def roots(self) -> dict[str, list[FieldDetails]]:
         root = self._schema.get_root_type(self._operation.operation)
         assert root is not None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -15,6 +16,7 @@ from graphql import (
     DocumentNode,
     FieldNode,
     FragmentDefinitionNode,
+    FragmentSpreadNode,
     GraphQLError,
     OperationDefinitionNode,
     OperationType,
@@ -34,7 +36,7 @@ from schema.plans.finish import finisher
 from schema.plans.mutate import Posting, posting
 from schema.plans.pages import PageSql, page_sql
 from schema.plans.plan import Plan
-from schema.plans.tree import Finish, NotPlanned, Root
+from schema.plans.tree import UNFIT, Finish, NotPlanned, Root
 from schema.write import Posted
 
 MOST_PLANS = 32
@@ -50,11 +52,11 @@ class Answered:
     data: dict[str, Any]
     errors: list[GraphQLError] = field(default_factory=list)
     rest: DocumentNode | None = None
-    left: Collection[str] = ()
-    """Root fields the rest answers."""
+    left: Mapping[str, str] = field(default_factory=dict)
+    """Root fields the rest answers, and why."""
     statement: str = ""
     posted: Posted | None = None
-    """Of a mutation: what it did."""
+    """Of a mutation: what it did. The rest does not do it again, it answers what was done."""
 
 
 class Prepared:
@@ -64,15 +66,16 @@ class Prepared:
         self._schema = schema
         self._document = document
         self._operation = operation
-        self._plans: dict[tuple[Any, ...], Plan] = {}
-        self._postings: dict[tuple[Any, ...], Posting | None] = {}
+        self._plans: OrderedDict[tuple[Any, ...], Plan] = OrderedDict()
+        self._postings: OrderedDict[tuple[Any, ...], Posting | NotPlanned] = OrderedDict()
 
     @property
     def plans(self) -> Collection[Plan]:
         return self._plans.values()
 
     async def run(self, given: Mapping[str, Any], context: Context) -> Answered | None:
-        """The answer of the planned root fields; None where the loaders are to answer everything."""
+        """The answer of the planned root fields, with what is left to the loaders; None where nothing was done and they
+        are to answer everything."""
         if context.actor.organization_id is None:
             return None
         if self._operation.operation is OperationType.MUTATION:
@@ -84,7 +87,7 @@ class Prepared:
             if variables is None:
                 return None
             plan = self.plan(variables)
-        except GraphQLError:  # of the variables, or of what @skip and @include are given
+        except UNFIT:
             return None
         if not plan.roots:
             return None
@@ -95,7 +98,7 @@ class Prepared:
             return None
         try:
             pages = plan.pages(variables)
-        except (Fault, GraphQLError):
+        except UNFIT:
             return None
         alone = plan.rest is None and context.fresh
         statement = plan.statement(pages, alone)
@@ -106,7 +109,7 @@ class Prepared:
             else:
                 async with context.read(plan.permissions[0]) as tx:
                     row = await tx.fetchrow(statement.text, [tx.org, *values])
-        except (asyncpg.DataError, asyncpg.ProgramLimitExceededError):
+        except (Fault, asyncpg.DataError, asyncpg.ProgramLimitExceededError):
             return None
         except Exception as error:
             return _failed(plan, error)
@@ -119,55 +122,75 @@ class Prepared:
         return Answered(data, rest=plan.rest, left=plan.left, statement=statement.text)
 
     async def _post(self, given: Mapping[str, Any], context: Context) -> Answered | None:
-        """As `run`, of a mutation. Where it was posted and the loaders are to answer, the context has what was posted."""
+        """As `run`, of a mutation."""
         try:
             variables = self._declared.values(given)
             posting = None if variables is None else self._posting(variables)
-        except GraphQLError:
+        except UNFIT:
             return None
-        if variables is None or posting is None:
+        if variables is None or not isinstance(posting, Posting):
             return None
         try:
             posted = await posting.post(variables, context)
         except Exception as error:
-            located = GraphQLError(str(error), nodes=[posting.node], path=[posting.key], original_error=error)
+            located = GraphQLError(str(error), nodes=posting.nodes, path=[posting.key], original_error=error)
             return Answered({posting.key: None}, [located])
-        answer = None if posted is None else posting.answer(posted)
-        if answer is None:
-            context.posted = posted
+        if posted is None:
             return None
-        return Answered({posting.key: answer}, posted=posted)
+        answer = posting.answer(posted)
+        if answer is not None:
+            return Answered({posting.key: answer}, statement=posting.statement, posted=posted)
+        context.posted = posted
+        left = {posting.key: "completed over what was posted"}
+        return Answered({posting.key: None}, rest=self._document, left=left, posted=posted)
 
-    def _posting(self, variables: VariableValues) -> Posting | None:
+    def _posting(self, variables: VariableValues) -> Posting | NotPlanned:
         key = self._key(variables)
-        if key not in self._postings:
-            collector = Collector(self._schema, self._operation, self._fragments, variables)
+        if (known := self._postings.get(key)) is not None:
+            self._postings.move_to_end(key)
+            return known
+        collector = Collector(self._schema, self._operation, self._fragments, variables)
+        try:
+            made: Posting | NotPlanned = posting(collector, collector.roots())
+        except NotPlanned as why:
+            made = why
+        self._postings[key] = made
+        if len(self._postings) > MOST_PLANS:
+            _, oldest = self._postings.popitem(last=False)
+            if isinstance(oldest, Posting):
+                oldest.reading.forget()
+        return made
 
-            def plan(node: FieldNode, roots: Sequence[Root]) -> Plan:
-                permissions = list(dict.fromkeys(one.__declared__.permission for one in collector.nodes))
-                return Plan([], [(root, node, finisher(root)) for root in roots], [], [], permissions, None, {})
-
-            try:
-                made: Posting | None = posting(collector, collector.roots(), plan)
-            except NotPlanned:
-                made = None
-            if len(self._postings) >= MOST_PLANS:
-                return made
-            self._postings[key] = made
-        return self._postings[key]
-
-    def explained(self, answered: Answered | None) -> dict[str, Any]:
+    def explained(self, given: Mapping[str, Any], answered: Answered | None) -> dict[str, Any]:
         """For those who write documents: the statement that answered, and what it left to the loaders, with the reason."""
-        left = {key: why for plan in self._plans.values() for key, why in plan.left.items()}
-        return {"statement": None if answered is None else answered.statement, "left": left}
+        if answered is not None:
+            return {"statement": answered.statement, "left": dict(answered.left)}
+        return {"statement": None, "left": self._reasons(given)}
+
+    def _reasons(self, given: Mapping[str, Any]) -> dict[str, str]:
+        """Why nothing was planned, as far as that is known before an operation runs."""
+        try:
+            variables = self._declared.values(given)
+            if variables is None or self._operation.operation is OperationType.SUBSCRIPTION:
+                return {}
+            if self._operation.operation is OperationType.QUERY:
+                return dict(self.plan(variables).left)
+            why = self._posting(variables)
+            keys = Collector(self._schema, self._operation, self._fragments, variables).roots()
+        except UNFIT:
+            return {}
+        return dict.fromkeys(keys, str(why)) if isinstance(why, NotPlanned) else {}
 
     def plan(self, variables: VariableValues) -> Plan:
         key = self._key(variables)
         plan = self._plans.get(key)
-        if plan is None:
-            plan = self._made(variables)
-            if len(self._plans) < MOST_PLANS:
-                self._plans[key] = plan
+        if plan is not None:
+            self._plans.move_to_end(key)
+            return plan
+        self._plans[key] = plan = self._made(variables)
+        if len(self._plans) > MOST_PLANS:
+            _, oldest = self._plans.popitem(last=False)
+            oldest.forget()
         return plan
 
     def _key(self, variables: VariableValues) -> tuple[Any, ...]:
@@ -183,31 +206,32 @@ class Prepared:
             return
         make = self.plan if self._operation.operation is OperationType.QUERY else self._posting
         for values in product((True, False), repeat=len(flags)):
-            with suppress(GraphQLError):
+            with suppress(*UNFIT):
                 make(VariableValues({}, dict(zip(flags, values, strict=True))))
 
     def _made(self, variables: VariableValues) -> Plan:
         collector = Collector(self._schema, self._operation, self._fragments, variables)
         grouped = collector.roots()
-        roots: list[tuple[Root, FieldNode, Finish | None]] = []
+        roots: list[tuple[Root, Sequence[FieldNode], Finish | None]] = []
         rest: list[FieldNode] = []
         left: dict[str, str] = {}
         for key, details in grouped.items():
+            nodes = [detail.node for detail in details]
             try:
                 root = collector.root(key, details)
-                roots.append((root, details[0].node, finisher(root)))
+                roots.append((root, nodes, finisher(root)))
             except NotPlanned as why:
                 left[key] = str(why)
-                rest += [detail.node for detail in details]
+                rest += nodes
         constant: list[PageSql | None] = []
         try:
             constant = [page_sql(one, variables) if one.constant else None for one in collector.arguments]
-        except (Fault, GraphQLError):  # the document itself is wrong: the loaders say how
+        except UNFIT:  # the document itself is wrong: the loaders say how
             roots, rest = [], []
-        permissions = list(dict.fromkeys(node.__declared__.permission for node in collector.nodes))
         return Plan(
-            list(grouped), roots, collector.arguments, constant, permissions, self._only(rest) if rest else None, left
-        )
+            roots, collector.permissions, list(grouped), collector.arguments, constant,
+            self._only(rest) if rest else None, left,
+        )  # fmt: skip
 
     def _only(self, fields: list[FieldNode]) -> DocumentNode:
         """The document with some of the operation's root fields."""
@@ -232,9 +256,13 @@ class Prepared:
 
     @cached_property
     def _deciding(self) -> tuple[tuple[str, ...], tuple[str, ...]]:
-        """Variables named by @skip and @include, and those whose ids tell the type of `node(id)`."""
+        """Variables named by @skip and @include, and those whose ids tell the type of `node(id)`: of this operation, as
+        another of the document may give the same name to something else."""
         visitor = _Deciding()
-        visit(self._document, visitor)
+        visit(self._operation, visitor)
+        for name in visitor.spreads:  # it grows meanwhile
+            if name in self._fragments:
+                visit(self._fragments[name].definition, visitor)
         return tuple(dict.fromkeys(visitor.flags)), tuple(dict.fromkeys(visitor.ids))
 
 
@@ -243,9 +271,14 @@ class _Deciding(Visitor):
         super().__init__()
         self.flags: list[str] = []
         self.ids: list[str] = []
+        self.spreads: list[str] = []
 
     def enter_directive(self, node: Any, *_: Any) -> None:
         self.flags += _variables(node)
+
+    def enter_fragment_spread(self, node: FragmentSpreadNode, *_: Any) -> None:
+        if node.name.value not in self.spreads:
+            self.spreads.append(node.name.value)
 
     def enter_field(self, node: FieldNode, *_: Any) -> None:
         if node.name.value == "node":
@@ -259,6 +292,6 @@ def _variables(node: Any) -> list[str]:
 def _failed(plan: Plan, error: Exception) -> Answered:
     """Nothing came: every root field is null, with the same error at its own path."""
     errors = [
-        GraphQLError(str(error), nodes=[node], path=[root.key], original_error=error) for root, node, _ in plan.roots
+        GraphQLError(str(error), nodes=nodes, path=[root.key], original_error=error) for root, nodes, _ in plan.roots
     ]
     return Answered(dict.fromkeys(plan.order), errors, plan.rest, plan.left)

@@ -1,15 +1,17 @@
 """An operation of one mutation: the use case runs as always, and what is asked of the rows it changed is read by one
 statement, in its own transaction.
 
-What the statement cannot say, refusals and first answers given again, the loaders complete over what was posted.
+What the statement cannot say the loaders complete over what was posted: refusals, first answers given again, and objects
+under permissions that hold in other plants than those the transaction sees.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
+import asyncpg
 from graphql import FieldNode
 from graphql.execution.collect_fields import FieldDetails
 from graphql.execution.values import VariableValues
@@ -20,14 +22,19 @@ from schema.context import Context
 from schema.idempotency import Receipt
 from schema.plans.arguments import Read
 from schema.plans.collect import Collector
+from schema.plans.finish import finisher
 from schema.plans.pages import NOTHING, PageSql, page_sql, source
-from schema.plans.plan import Plan
-from schema.plans.tree import NotPlanned, One, Root, Typename
+from schema.plans.plan import Reading
+from schema.plans.tree import UNFIT, NotPlanned, One, Typename
 from schema.write import Mutation, Posted
 
-MakePlan = Callable[[FieldNode, Sequence[Root]], Plan]
+RETRIED = (asyncpg.SerializationError, asyncpg.DeadlockDetectedError)
 ERRORS = "errors"
 ANY = PageSql(NOTHING, NOTHING, (), False, 1)
+
+
+class Unreadable(Exception):
+    """What was posted could not be read in its own transaction, which is therefore undone."""
 
 
 @dataclass(slots=True, eq=False)
@@ -35,26 +42,36 @@ class Posting:
     """The operation's one root field, for given values of the variables its directives name."""
 
     key: str
-    node: FieldNode
+    nodes: list[FieldNode]
     mutation: Mutation
     read: Read
     members: list[tuple[str, str | Typename]]
     """Of the payload: response key and attribute, or the name of the type."""
     objects: list[tuple[str, One]]
-    """Attribute of the payload and what is asked of the object: the plan's roots."""
+    """Attribute of the payload and what is asked of the object."""
     pages: list[PageSql]
-    plan: Plan
+    """Of the lists; in the places of the objects stands nothing yet."""
+    reading: Reading
+    """Of the objects."""
+
+    @property
+    def statement(self) -> str:
+        return self.reading.statement(self._pages({}), False).text if self.objects else ""
 
     async def post(self, variables: VariableValues, context: Context) -> Posted | None:
         """None where the arguments do not fit: the loaders say how. Raises what the mutation raises."""
         try:
             input = self.read(variables).get("input")
-        except Exception:  # the library has its own words for each
+        except UNFIT:
             return None
-        scopes = {context.actor.read_scope(permission) for permission in self.plan.permissions}
+        scopes = {context.actor.read_scope(permission) for permission in self.reading.permissions}
         all_seen = scopes <= {context.actor.read_scope(None)}  # what a transaction that writes reads under
+        field = self.nodes[0].name.value
         try:
-            return await self.mutation.asked(context, self.node.name.value, input, self._values if all_seen else None)
+            try:
+                return await self.mutation.asked(context, field, input, self._values if all_seen else None)
+            except Unreadable:  # so nothing stands: post it again, and let the loaders find out what cannot be read
+                return await self.mutation.asked(context, field, input)
         except Refused as refused:
             return self.mutation.refused(refused)
 
@@ -63,20 +80,29 @@ class Posting:
             if receipt is not None:
                 await receipt.keep(tx)
             return {}
-        pages = list(self.pages)
-        for attribute, root in self.objects:
-            id = getattr(results.get(attribute), "id", None)
-            pages[root.page] = replace(ANY, condition=(f"{source(root.target.node.__declared__.table)}.id = $1", (id,)))
-        statement = self.plan.statement(pages, False)
+        pages = self._pages(results)
+        statement = self.reading.statement(pages, False)
         text, values = statement.text, [tx.org, *statement.values(pages)]
         if receipt is not None:
             text = f"with kept as ({receipt.statement(len(values))}), {text.removeprefix('with ')}"
             values += receipt.values(tx)
-        row = await tx.fetchrow(text, values)
         try:
-            return self.plan.answers(row, pages)
+            row = await tx.fetchrow(text, values)
+        except RETRIED:
+            raise
+        except asyncpg.PostgresError as error:
+            raise Unreadable from error
+        try:
+            return self.reading.answers(row, pages)
         except Exception:  # that is one field's error: the loaders tell of it
             return None
+
+    def _pages(self, results: Mapping[str, Any]) -> list[PageSql]:
+        pages = list(self.pages)
+        for attribute, root in self.objects:
+            id = getattr(results.get(attribute), "id", None)
+            pages[root.page] = replace(ANY, condition=(f"{source(root.target.node.__declared__.table)}.id = $1", (id,)))
+        return pages
 
     def answer(self, posted: Posted) -> dict[str, Any] | None:
         """The payload; None where the loaders are to complete it."""
@@ -88,7 +114,7 @@ class Posting:
         }
 
 
-def posting(collector: Collector, grouped: Mapping[str, list[FieldDetails]], make: MakePlan) -> Posting:
+def posting(collector: Collector, grouped: Mapping[str, list[FieldDetails]]) -> Posting:
     """Raises NotPlanned where the operation is of several mutations, or one of another kind."""
     if len(grouped) != 1:
         raise NotPlanned("several mutations: each is answered before the next begins")
@@ -112,8 +138,9 @@ def posting(collector: Collector, grouped: Mapping[str, list[FieldDetails]], mak
     if not members:
         raise NotPlanned("nothing is asked of the payload")
     read, _ = collector.reads(field, definition, node)
-    plan = make(node, [root for _, root in objects])
-    return Posting(key, node, mutation, read, members, objects, _pages(collector), plan)
+    nodes = [detail.node for detail in details]
+    reading = Reading([(root, nodes, finisher(root)) for _, root in objects], collector.permissions)
+    return Posting(key, nodes, mutation, read, members, objects, _pages(collector), reading)
 
 
 def _pages(collector: Collector) -> list[PageSql]:
@@ -125,7 +152,10 @@ def _pages(collector: Collector) -> list[PageSql]:
             continue
         if not arguments.constant:
             raise NotPlanned("a list of the payload has arguments of variables")
-        page = page_sql(arguments, None)
+        try:
+            page = page_sql(arguments, None)
+        except UNFIT as wrong:
+            raise NotPlanned(f"a list of the payload cannot be read: {wrong}") from None
         if page.values:
             raise NotPlanned("a list of the payload has conditions")
         pages.append(page)

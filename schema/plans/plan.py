@@ -23,23 +23,12 @@ _STATEMENTS: OrderedDict[tuple[Any, ...], Statement] = OrderedDict()
 
 
 @dataclass(slots=True, eq=False)
-class Plan:
-    """One operation, for given values of the variables its directives name and given types of the ids `node` is asked for."""
+class Reading:
+    """What is read by one statement. Its statements are as many as the shapes of its pages."""
 
-    order: list[str]
-    roots: list[tuple[Root, FieldNode, Finish | None]]
-    arguments: list[Arguments]
-    constant: list[PageSql | None]
+    roots: list[tuple[Root, Sequence[FieldNode], Finish | None]]
+    """Each with its places in the document, and what makes its JSON the answer; None where that is the answer."""
     permissions: list[str | None]
-    rest: DocumentNode | None
-    left: dict[str, str]
-    """Root fields the loaders answer, and why."""
-
-    def pages(self, variables: VariableValues) -> list[PageSql]:
-        return [
-            page_sql(arguments, variables) if page is None else page
-            for arguments, page in zip(self.arguments, self.constant, strict=True)
-        ]
 
     def answers(self, row: Sequence[str | None], pages: Sequence[PageSql]) -> dict[str, Any]:
         """The roots' values. Raises whatever a function or a scalar has against a value."""
@@ -59,6 +48,31 @@ class Plan:
         else:
             _STATEMENTS.move_to_end(key)
         return made
+
+    def forget(self) -> None:
+        """It will not be asked again."""
+        for key in [key for key in _STATEMENTS if key[0] is self]:
+            del _STATEMENTS[key]
+
+
+@dataclass(slots=True, eq=False)
+class Plan(Reading):
+    """One query, for given values of the variables its directives name and given types of the ids `node` is asked for."""
+
+    order: list[str]
+    """Of all root fields in the answer."""
+    arguments: list[Arguments]
+    constant: list[PageSql | None]
+    """Pages whose arguments name no variable."""
+    rest: DocumentNode | None
+    left: dict[str, str]
+    """Root fields the loaders answer, and why."""
+
+    def pages(self, variables: VariableValues) -> list[PageSql]:
+        return [
+            page_sql(arguments, variables) if page is None else page
+            for arguments, page in zip(self.arguments, self.constant, strict=True)
+        ]
 
 
 def _finished(json: str | None, finish: Finish | None, pages: Sequence[PageSql]) -> Any:

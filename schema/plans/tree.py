@@ -6,8 +6,14 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from graphql import GraphQLError
+
+from schema.faults import Fault
 from schema.listing import Listing
 from schema.node import Node
+
+UNFIT = (GraphQLError, Fault, RecursionError)
+"""What is raised of values that do not fit where a document puts them: the loaders say what is wrong."""
 
 
 class NotPlanned(Exception):

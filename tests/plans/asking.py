@@ -41,19 +41,23 @@ class Asking:
             admission=Turns(10, waiting=10, seconds=10), sign_ins_at_once=1, suggestions=True,
         )  # fmt: skip
 
-    async def answer(self, actor: Actor, document: str, variables: dict[str, Any], *, plans: bool) -> bytes:
-        request = Request(document, variables=variables)
+    async def answer(
+        self, actor: Actor, document: str, variables: dict[str, Any], *, plans: bool, name: str | None = None
+    ) -> bytes:
+        request = Request(document, variables=variables, operation_name=name)
         self.graphql.plans = plans
-        operation = self._operation(document)
+        operation = self._operation(document, name)
         check(operation.needs, actor)
         return dumps((await self.graphql.run(operation, request, actor)).payload)
 
-    async def both(self, actor: Actor, document: str, variables: dict[str, Any] | None = None) -> Answers:
+    async def both(
+        self, actor: Actor, document: str, variables: dict[str, Any] | None = None, name: str | None = None
+    ) -> Answers:
         given = variables or {}
-        slow = await self.answer(actor, document, given, plans=False)
-        fast = await self.answer(actor, document, given, plans=True)
-        prepared = self._operation(document).prepared
+        slow = await self.answer(actor, document, given, plans=False, name=name)
+        fast = await self.answer(actor, document, given, plans=True, name=name)
+        prepared = self._operation(document, name).prepared
         return Answers(slow, fast, all(plan.roots and not plan.left for plan in prepared.plans))
 
-    def _operation(self, document: str) -> Operation:
-        return named(self.documents.known(document) or self.documents.read(document), None)
+    def _operation(self, document: str, name: str | None) -> Operation:
+        return named(self.documents.known(document) or self.documents.read(document), name)

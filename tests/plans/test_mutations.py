@@ -6,14 +6,16 @@ import asyncio
 from dataclasses import replace
 from typing import Any
 
+import asyncpg
 import pytest
 from graphql import parse
 
-from db.actor import Actor, Scope
+from db.actor import EVERYWHERE, Actor, Scope
 from db.session import Database
 from schema.context import Context
 from schema.ids import encode
-from schema.plans.execute import Answered, Prepared
+from schema.plans.execute import Prepared
+from tests.conftest import Urls
 from tests.modules.production.shop import Shop
 from tests.support import House, NoHub, NoTokens, Tenant
 
@@ -41,8 +43,8 @@ def recording(selection: str, variables: str = "") -> str:
     )
 
 
-async def planned(house: House, actor: Actor, document: str, **given: Any) -> tuple[Answered | None, Any]:
-    """What the plan answers, and what it leaves for the loaders to complete."""
+async def planned(house: House, actor: Actor, document: str, **given: Any) -> tuple[Any, Any]:
+    """What the plan answers, and what the loaders are to complete."""
     parsed = parse(document)
     context = Context(actor, house.database, NoHub(), NoTokens())
     try:
@@ -95,7 +97,8 @@ async def test_a_report_is_seven_round_trips(shop: Shop, house: House, operation
 async def test_a_refusal_is_completed_by_the_loaders(shop: Shop, house: House, operation: str) -> None:
     document = recording("operation { id } errors { code ... on OverCompletion { maxRemaining } }")
     answered, posted = await planned(house, shop.actor, document, operation=operation, key="k", good="101")
-    assert (answered, posted.refused) == (None, True)
+    assert list(answered.left) == ["recordLog"]
+    assert posted.refused
     told = await house.data(shop.actor, document, {"operation": operation, "key": "k", "good": "101"})
     assert told["recordLog"] == {"operation": None, "errors": [{"code": "OVER_COMPLETION", "maxRemaining": "100"}]}
     assert await pieces(house, shop.actor) == []
@@ -158,7 +161,83 @@ async def test_a_permission_that_holds_in_fewer_plants_shows_no_more_by_plan(
     )  # fmt: skip
     document = recording("operation { id plant { code } }")
     answered, posted = await planned(house, narrow, document, operation=operation, key="k")
-    assert answered is None
+    assert list(answered.left) == ["recordLog"]
     assert not posted.refused
     told = await house.data(narrow, document, {"operation": operation, "key": "k2"})
     assert told["recordLog"]["operation"]["plant"] is None
+
+
+async def test_who_holds_a_permission_in_all_the_plants_they_see_is_answered_by_plan(
+    shop: Shop, house: House, tenant: Tenant, operation: str
+) -> None:
+    """A terminal's key, bound to a plant, and a person with a role in that plant alone see the same rows."""
+    there = frozenset(tenant.plants[:1])
+    held = {code: Scope.of_plants(there) if n % 2 else EVERYWHERE for n, code in enumerate(shop.actor.permissions)}
+    bound = replace(shop.actor, permissions=held, readable=there, writable=there)
+    answered, posted = await planned(house, bound, recording(ROWS), operation=operation, key="k")
+    assert posted is None
+    assert answered.left == {}
+
+
+@pytest.mark.parametrize("page", ["first: 0", 'first: 1, after: "xx"', "first: 1, last: 2"])
+async def test_a_page_that_cannot_be_read_undoes_nothing(shop: Shop, house: House, operation: str, page: str) -> None:
+    document = recording(f"workOrder {{ number operations({page}) {{ nodes {{ id }} }} }} errors {{ code }}")
+    parsed = parse(document)
+    Prepared(house.schema, parsed, parsed.definitions[0]).ahead()  # type: ignore[arg-type]
+    answer = await house.ask(shop.actor, document, {"operation": operation, "key": "k"})
+    assert answer.data == {"recordLog": {"workOrder": None, "errors": []}}
+    assert [error.path for error in answer.errors or []] == [["recordLog", "workOrder", "operations"]]
+    assert await pieces(house, shop.actor) == ["5"]
+
+
+async def test_what_cannot_be_read_back_in_time_is_posted_all_the_same(
+    shop: Shop, house: House, urls: Urls, admin: asyncpg.Connection, operation: str
+) -> None:
+    """Somebody alters a table that the payload alone reads."""
+    impatient = Database.connect(urls.app, pool_size=2, statement_timeout_ms=400)
+    document = recording("workOrder { number plant { code workOrders(first: 1) { nodes { project { name } } } } }")
+    await admin.execute("begin; lock table app.projects in access exclusive mode")
+    try:
+        answered, posted = await planned(
+            House(house.schema, impatient), shop.actor, document, operation=operation, key="k"
+        )
+    finally:
+        await admin.execute("rollback")
+        await impatient.close()
+    assert list(answered.left) == ["recordLog"]
+    assert (posted.refused, posted.replayed, posted.read) == (False, False, None)
+    assert await pieces(house, shop.actor) == ["5"]
+
+
+async def test_the_same_asked_twice_is_refused_with_both_places(shop: Shop, house: House, operation: str) -> None:
+    once = f'productionLogRecord(input: {{operationId: "x{operation}", kind: REPORT, good: "1", idempotencyKey: "k"}})'
+    answer = await house.ask(shop.actor, f"mutation {{ r: {once} {{ errors {{ code }} }} r: {once} {{ __typename }} }}")
+    (error,) = answer.errors or []
+    assert len(error.locations or []) == 2
+
+
+async def test_other_operations_of_the_document_decide_nothing(shop: Shop, house: House, operation: str) -> None:
+    """A variable of the same name stands in a directive there."""
+    document = """mutation M($x: ProductionLogRecordInput!) { recordLog: productionLogRecord(input: $x) { operation { id } } }
+      query Q($x: Boolean!) { workOrders(first: 1) { nodes { id number @skip(if: $x) } } }"""
+    answer = await house.data(
+        shop.actor,
+        document,
+        {"x": {"operationId": operation, "kind": "REPORT", "good": "5", "idempotencyKey": "k"}},
+        operation="M",
+    )
+    assert answer == {"recordLog": {"operation": {"id": operation}}}
+
+
+async def test_it_is_told_why_a_mutation_was_not_planned(shop: Shop, house: House, operation: str) -> None:
+    def explained(document: str, answered: Any) -> dict[str, Any]:
+        parsed = parse(document)
+        prepared = Prepared(house.schema, parsed, parsed.definitions[0])  # type: ignore[arg-type]
+        return prepared.explained({"operation": operation, "key": "k"}, answered)
+
+    document = recording("workOrder { operations(where: {sequence: {gt: 10}}) { nodes { id } } }")
+    assert explained(document, None) == {
+        "statement": None, "left": {"recordLog": "a list of the payload has conditions"},
+    }  # fmt: skip
+    answered, _ = await planned(house, shop.actor, recording(ROWS), operation=operation, key="k")
+    assert explained(recording(ROWS), answered)["statement"].startswith("with context as")

@@ -1,14 +1,19 @@
 """Pages, filters and orders of any list."""
 
+import base64
 import random
 from decimal import Decimal
 
 import asyncpg
+import orjson
 import pytest
 
+from db.paging import Key
 from db.session import Database
 from schema.context import Context
+from schema.listing import cursor
 from schema.node import NODES
+from tests.schema.widgets import WidgetRow
 from tests.support import House, Statements, Tenant
 
 LIST = """query($first: Int, $after: String, $last: Int, $before: String, $where: WidgetWhere, $orderBy: [WidgetOrder!]) {
@@ -132,6 +137,40 @@ async def test_a_cursor_of_another_filter_is_refused(shop, full):
     page = (await shop.data(actor(full), LIST, {"first": 2}))["widgets"]
     variables = {"after": page["pageInfo"]["endCursor"], "where": {"color": {"eq": "RED"}}}
     assert await shop.code(actor(full), LIST, variables) == "BAD_USER_INPUT"
+
+
+async def test_a_cursor_somebody_wrote_is_refused(shop, full):
+    """Also where no row would have to be compared with what stands in it."""
+    page = (await shop.data(actor(full), LIST, {"first": 2, "orderBy": [{"field": "WEIGHT"}]}))["widgets"]
+    given = page["pageInfo"]["endCursor"]
+    fingerprint, *place = orjson.loads(base64.urlsafe_b64decode(given + "=" * (-len(given) % 4)))
+    assert len(place) == 2
+    for wrong in (
+        ["zzz", place[1]],
+        [place[0], "zzz"],
+        [place[0], "9" * 30],
+        [place[0]],
+        [place[0], 5],
+        [None, None, None],
+    ):
+        variables = {"after": cursor(fingerprint, wrong), "orderBy": [{"field": "WEIGHT"}]}
+        assert await shop.code(actor(full), LIST, variables) == "BAD_USER_INPUT", wrong
+    good = {"after": cursor(fingerprint, place), "orderBy": [{"field": "WEIGHT"}]}
+    assert (await shop.data(actor(full), LIST, good))["widgets"]["nodes"]
+
+
+@pytest.mark.parametrize(
+    ("column", "good", "bad"),
+    [
+        (WidgetRow.id, ["5", "-1"], ["", "x", "1.5", "٣", "1" * 19]),
+        (WidgetRow.weight, ["1.50", "-3"], ["NaN", "1e5", "1."]),
+        (WidgetRow.created_at, ["2026-11-29 10:00:00+00", "2026-11-29 10:00:00.123456-03:30"], ["2026-13-01 00:00:00+00", "now"]),
+        (WidgetRow.code, ["", "x"], ["\0"]),
+    ],
+)  # fmt: skip
+def test_what_can_stand_in_a_cursor(column, good, bad):
+    assert all(Key(column).fits(text) for text in good)
+    assert not any(Key(column).fits(text) for text in bad)
 
 
 NESTED = """query($first: Int, $after: String) { boxes { nodes { code widgets(first: $first, after: $after, orderBy: [{field: WEIGHT}]) {
