@@ -14,6 +14,7 @@ Held: TypeAlias = Any
 """An open connection of the driver, for one transaction at a time."""
 
 
+CONNECT_SECONDS = 5.0
 CLOSE_SECONDS = 2.0
 
 
@@ -23,12 +24,20 @@ class PoolTimeout(Exception):
 
 async def connect(url: str, *, statement_timeout_ms: int) -> Held:
     """The driver reads the URL itself: sslmode and the like are its own."""
-    settings = {"timezone": "UTC", "jit": "off", "statement_timeout": str(int(statement_timeout_ms))}
-    connection = await asyncpg.connect(
-        url, server_settings=settings, timeout=5, statement_cache_size=200, max_cached_statement_lifetime=0
-    )
-    for name in ("json", "jsonb"):  # values go in as text that is JSON already, and come out as Python's
-        await connection.set_type_codec(name, schema="pg_catalog", encoder=str, decoder=json.loads)
+    settings = {
+        "timezone": "UTC", "jit": "off", "statement_timeout": str(int(statement_timeout_ms)),
+        "client_connection_check_interval": "1000",  # a process that is killed leaves no statement running
+    }  # fmt: skip
+    async with asyncio.timeout(CONNECT_SECONDS):
+        connection = await asyncpg.connect(
+            url, server_settings=settings, statement_cache_size=200, max_cached_statement_lifetime=0
+        )
+        try:
+            for name in ("json", "jsonb"):  # values go in as text that is JSON already, and come out as Python's
+                await connection.set_type_codec(name, schema="pg_catalog", encoder=str, decoder=json.loads)
+        except BaseException:
+            connection.terminate()
+            raise
     return connection
 
 

@@ -1,7 +1,8 @@
 """Rows a transaction has in hand: read whole, changed as objects, written as what differs.
 
 A row is one object per transaction, however often it is read. RETURNING brings every column back, so after it was written
-an object says what PostgreSQL made of it: defaults, rounding, what triggers counted.
+an object says what PostgreSQL made of it: defaults, rounding, what triggers set before the row was written. What a trigger
+changes afterwards, in this row or another, it does not say: such a trigger needs its rows to be read again.
 """
 
 from __future__ import annotations
@@ -148,7 +149,8 @@ class Rows:
         return bool(self._new) or any(row._sa_instance_state.modified for row in self._known.values())
 
     async def flush(self) -> None:
-        """Send what is new in the order it was added, then what has changed: a few rows with each statement."""
+        """Send what is new, then what has changed: a few rows with each statement. Rows of one statement are written in no
+        order that is promised: where one must be there before another is, flush in between."""
         new, self._new = self._new, []
         writes = [_Write.of_new(row) for row in new]
         for row in self._known.values():

@@ -6,6 +6,7 @@ that commits when its block ends and rolls back when it raises. Nothing else in 
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
@@ -17,9 +18,14 @@ from db.connections import Connections, Held, connect
 from db.context import CONTEXT, CONTEXT_SETTINGS, settings_of, settings_statement
 from db.transaction import ReadTx, WriteTx
 
+STOP = "select"
+"""Sent after a statement that nobody waits for any more: the driver waits until that one is cancelled."""
+STOP_SECONDS = 5.0
+
 
 class Database:
-    """The pool of the application role's connections."""
+    """The pool of the application role's connections. `url` is postgresql://…; a connection found dead at BEGIN is
+    replaced, so a restarted server is survived."""
 
     def __init__(
         self, url: str, *, pool_size: int = 10, statement_timeout_ms: int = 10_000, pool_timeout: float = 5.0
@@ -31,7 +37,6 @@ class Database:
 
     @classmethod
     def connect(cls, url: str, **given: Any) -> Database:
-        """`url` is postgresql://…; a connection found dead at BEGIN is replaced, so a restarted server is survived."""
         return cls(url, **given)
 
     async def close(self) -> None:
@@ -73,7 +78,7 @@ class Database:
                 self.connections.give(held)  # the failed statement was its own transaction
                 raise
             if not isinstance(error, Exception):
-                self.connections.drop(held)
+                await self._end(held, STOP)
                 raise
             held = await self.connections.replaced(held)
             try:
@@ -118,12 +123,17 @@ class Database:
 
     async def _end(self, held: Held, how: str) -> str:
         """End the transaction; a connection that cannot is thrown away, so that no context outlives its transaction.
-        Answers what PostgreSQL did: a transaction with a failed statement is rolled back by COMMIT."""
+        Answers what PostgreSQL did: a transaction with a failed statement is rolled back by COMMIT. What was running for a
+        caller who has left is stopped first: nothing is given back, turn or connection, while PostgreSQL works on."""
         try:
-            done = str(await held.execute(how))
-        except BaseException:
-            self.connections.drop(held)
             if how == "commit":
+                done = str(await held.execute(how))
+            else:
+                async with asyncio.timeout(STOP_SECONDS):
+                    done = str(await held.execute(how))
+        except BaseException as error:
+            self.connections.drop(held)
+            if how == "commit" or not isinstance(error, Exception):
                 raise
             return "LOST"
         self.connections.give(held)

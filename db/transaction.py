@@ -6,15 +6,16 @@ from collections.abc import Mapping, Sequence
 from typing import Any, TypeVar, cast
 
 import asyncpg
-from sqlalchemy import Row, Select, TextClause, select, text
+from sqlalchemy import Delete, Insert, Row, Select, TextClause, Update, select, text
 from sqlalchemy.sql import Executable
+from sqlalchemy.sql.selectable import TextualSelect
 
 from db.actor import Actor, Scope
 from db.base import LedgerTable, Table, TenantTable
 from db.connections import Held
 from db.context import scope_statement
 from db.refusal import AlreadyExists, NotFound, NotPermitted, VersionConflict
-from db.rows import Rows, by_key, by_link, read
+from db.rows import Rows, Vanished, by_key, by_link, read
 from db.statements import ready
 
 L = TypeVar("L", bound=LedgerTable)
@@ -95,6 +96,10 @@ class ReadTx:
         return [read(model, record) for record in records]
 
 
+WRITES = (Insert, Update, Delete, TextClause, TextualSelect)
+"""Statements that write past the rows in hand; of those that are text nobody knows."""
+
+
 class WriteTx(ReadTx):
     """A transaction that may write. Every WriteTx can be handed to code that reads. What was changed of its rows is sent
     before anything else is asked."""
@@ -112,7 +117,12 @@ class WriteTx(ReadTx):
 
     async def delete(self, row: LedgerTable) -> None:
         table = type(row).__table__.fullname  # type: ignore[attr-defined]
-        await self.fetch(f"delete from {table} where organization_id = $1 and id = $2", [self.org, row.id])
+        gone = await self.fetch(
+            f"delete from {table} where organization_id = $1 and id = $2 returning id", [self.org, row.id]
+        )
+        if not gone:
+            raise Vanished(f"a row of {table} could not be deleted")
+        self.stale = True
         self._rows.forget(row)
 
     async def flush(self, unique: Unique | None = None) -> None:
@@ -126,9 +136,13 @@ class WriteTx(ReadTx):
             raise AlreadyExists("This is taken already in the organization", path=unique[name]) from error
 
     async def rows(self, statement: Executable, params: Params = None) -> Sequence[Row[Any]]:
-        if isinstance(statement, TextClause):  # it may call a function that writes
+        if isinstance(statement, WRITES):
             self.stale = True
         return await super().rows(statement, params)
+
+    async def use_scope(self, scope: Scope) -> None:
+        await self._sent()  # under the plants it was changed in
+        await super().use_scope(scope)
 
     async def let_go(self) -> None:
         """Send what changed, and have no row in hand any more."""

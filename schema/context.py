@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Protocol, TypeAlias
 
+import asyncpg
 import strawberry
 
 from db.actor import Access, Actor
@@ -149,8 +150,8 @@ class Context:
                 yield self._tx
             except BaseException as error:
                 await self._end(error)  # a failed statement leaves the transaction unusable for the fields beside
-                if isinstance(error, Exception) and (fault := unstorable(error)):
-                    raise fault from error
+                if isinstance(error, asyncpg.DataError):
+                    raise unstorable(error) from error
                 raise
 
     @asynccontextmanager

@@ -34,11 +34,9 @@ def forbidden(permission: str) -> Fault:
     return Fault("FORBIDDEN", f"Requires the permission {permission}", permission=permission)
 
 
-def unstorable(error: Exception) -> Fault | None:
+def unstorable(error: asyncpg.DataError) -> Fault:
     """The fault of a value PostgreSQL cannot hold or compare (SQLSTATE class 22), whatever let it through so far."""
-    return (
-        bad_input("A value is outside what can be stored or compared") if isinstance(error, asyncpg.DataError) else None
-    )
+    return bad_input("A value is outside what can be stored or compared")
 
 
 def unauthenticated(message: str = "Sign in first") -> Fault:

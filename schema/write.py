@@ -104,7 +104,7 @@ class Mutation:
             try:
                 return await self._once(context, field, input, key, hash, reader, given)
             except asyncpg.DataError as error:
-                raise unstorable(error) or error from error
+                raise unstorable(error) from error
             except (asyncpg.SerializationError, asyncpg.DeadlockDetectedError):
                 if attempt == ATTEMPTS:
                     raise

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Any
 
 import asyncpg
 import pytest
-from sqlalchemy import select, text
+from sqlalchemy import TextClause, delete, select, text, update
+from sqlalchemy.sql.selectable import TextualSelect
 
+from db.actor import Scope
 from db.refusal import AlreadyExists
 from db.rows import Vanished
 from db.session import Database, WriteTx
-from modules.identity.tables import Department
+from modules.identity.tables import Department, PlantAccess
 from tests.support import Tenant
 
 
@@ -113,3 +115,53 @@ async def test_rows_of_a_list_of_keys_are_found_whatever_its_length(database: Da
         for ids in ([], tenant.departments[:1], tenant.departments, [*tenant.departments, 0]):
             found = await tx.rows(of(tenant).with_only_columns(Department.id).where(Department.id.in_(ids)))
             assert [row.id for row in found] == tenant.departments[: len(ids)]
+
+
+async def test_a_change_is_sent_under_the_plants_it_was_made_in(database: Database, tenant: Tenant) -> None:
+    async with database.write(tenant.actor()) as tx:
+        row = await tx.locked(Department, tenant.departments[0])
+        row.name = "changed"
+        await tx.use_scope(Scope.of_plants([tenant.plants[1]]))
+        assert await tx.get(Department, tenant.departments[0]) is None
+    async with database.read(tenant.actor()) as tx:
+        assert (await tx.found(Department, tenant.departments[0])).name == "changed"
+
+
+PAST = "update app.departments set name = 'past' where organization_id = :org and id = :id returning id"
+
+
+@pytest.mark.parametrize(
+    ("statement", "stale"),
+    [
+        (lambda d: update(Department).where(Department.id == d).values(name="past").returning(Department.id), True),
+        (lambda d: text(PAST), True),
+        (lambda d: text(PAST).columns(Department.id), True),
+        (lambda d: select(Department.id), False),
+    ],
+    ids=["update", "text", "text with columns", "select"],
+)
+async def test_it_is_known_that_a_statement_may_have_written_past_the_rows_in_hand(
+    database: Database, tenant: Tenant, statement: Callable[[int], Any], stale: bool
+) -> None:
+    async with database.write(tenant.actor()) as tx:
+        id = tenant.departments[0]
+        given = {"org": tenant.organization_id, "id": id}
+        await tx.scalar(statement(id), given if isinstance(statement(id), TextClause | TextualSelect) else None)
+        assert tx.stale is stale
+
+
+async def test_a_row_that_may_not_be_deleted_is_no_silence(database: Database, tenant: Tenant) -> None:
+    with pytest.raises(Vanished):
+        async with database.write(tenant.actor()) as tx:
+            row = tx.add(
+                PlantAccess(
+                    user_id=tenant.users["viewer"],
+                    plant_id=tenant.plants[0],
+                    can_read=True,
+                    can_write=False,
+                    can_delete=False,
+                )
+            )
+            await tx.flush()
+            await tx.execute(delete(PlantAccess).where(PlantAccess.id == row.id))
+            await tx.delete(row)

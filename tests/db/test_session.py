@@ -181,3 +181,69 @@ async def test_a_lookup_helper_never_leaves_the_organization(database: Database,
 def test_nobody_may_nothing():
     assert ANONYMOUS.read_scope("x") == NOWHERE
     assert not ANONYMOUS.signed_in
+
+
+async def test_what_nobody_waits_for_is_stopped_before_its_connection_is_given_back(
+    urls: Urls, tenant: Tenant, admin: asyncpg.Connection
+):
+    """Else who asks and hangs up, again and again, has more statements running than there are connections to ask by."""
+    database = Database.connect(urls.app, pool_size=3)
+
+    async def alone() -> None:
+        await database.fetchrow(tenant.actor(), EVERYWHERE, f"{CONTEXT} select pg_sleep(9) from context", [])
+
+    async def in_transaction() -> None:
+        async with database.read(tenant.actor()) as tx:
+            await tx.scalar(text("select pg_sleep(9)"))
+
+    running = "select count(*) from pg_stat_activity where state = 'active' and query like '%pg_sleep(9)%' and pid <> pg_backend_pid()"
+    try:
+        for ask in (alone, in_transaction):
+            for _ in range(4):
+                tasks = [asyncio.create_task(ask()) for _ in range(3)]
+                while await admin.fetchval(running) < 3:
+                    await asyncio.sleep(0.01)
+                for task in tasks:
+                    task.cancel()
+                assert all(
+                    isinstance(e, asyncio.CancelledError) for e in await asyncio.gather(*tasks, return_exceptions=True)
+                )
+                assert await admin.fetchval(running) == 0
+                assert database.connections.idle == 3
+    finally:
+        await database.close()
+
+
+async def test_a_process_that_is_killed_leaves_no_statement_running(
+    urls: Urls, tenant: Tenant, admin: asyncpg.Connection
+):
+    database = Database.connect(urls.app, pool_size=1)
+    held = await database.connections.take()
+    asking = asyncio.create_task(held.execute("select pg_sleep(8)"))
+    running = "select count(*) from pg_stat_activity where state = 'active' and query = 'select pg_sleep(8)'"
+    while not await admin.fetchval(running):
+        await asyncio.sleep(0.01)
+    held.terminate()
+    await asyncio.gather(asking, return_exceptions=True)
+    async with asyncio.timeout(6):
+        while await admin.fetchval(running):
+            await asyncio.sleep(0.05)
+    database.connections.drop(held)
+
+
+async def test_a_cancellation_during_the_rollback_is_one(database: Database, tenant: Tenant):
+    """Whoever answers the error that was under way would go on without a limit."""
+
+    class Refusal(Exception): ...
+
+    async def work() -> str:
+        task = asyncio.current_task()
+        assert task is not None
+        with contextlib.suppress(Refusal):
+            async with database.write(tenant.actor()):
+                asyncio.get_running_loop().call_soon(task.cancel)
+                raise Refusal
+        return "went on"
+
+    with pytest.raises(asyncio.CancelledError):
+        await asyncio.create_task(work())

@@ -18,12 +18,15 @@ async def actor_of_key(tx: ReadTx, key_id: int, *, now: datetime) -> Actor | Non
     key = await tx.get(AppKey, key_id)
     if key is None or not _in_use(key, now):
         return None
-    for gone in (
-        select(App.archived_at).where(App.organization_id == tx.org, App.id == key.app_id),
-        select(Organization.archived_at).where(Organization.organization_id == tx.org),
-    ):
-        if await tx.scalar(gone) is not None:
-            return None
+    in_use = (
+        select(App.id)
+        .join(Organization, Organization.organization_id == App.organization_id)
+        .where(
+            App.organization_id == tx.org, App.id == key.app_id, App.archived_at.is_(None), Organization.archived_at.is_(None)
+        )
+    )  # fmt: skip
+    if await tx.first(in_use) is None:
+        return None
     held, plants = (
         (EVERYWHERE, None) if key.plant_id is None else (Scope.of_plants([key.plant_id]), frozenset({key.plant_id}))
     )

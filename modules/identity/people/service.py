@@ -15,6 +15,7 @@ from modules.identity.sessions import resets
 from modules.identity.sessions import service as sessions
 from modules.identity.tables import User
 from schema import checks
+from schema.patch import changes
 
 UNIQUE = {
     "users_organization_id_email_lower_key": ("email",),
@@ -69,9 +70,9 @@ async def update(tx: WriteTx, user_id: int, *, version: int, input: Any) -> User
     await access.lock_administrators(tx)
     user = await tx.locked(User, user_id, version=version)
     had_all = user.all_plants
-    given = common.patch(user, input, FIELDS, REQUIRED)
-    if "email" in given:
+    if changes(input, "email"):  # before it is known whether the address is taken
         await access.govern(tx, user_id, path=("email",))
+    common.patch(user, input, FIELDS, REQUIRED)
     if user.all_plants and not had_all:
         _reaches_all(tx)
     await tx.flush(unique=UNIQUE)

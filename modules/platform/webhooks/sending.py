@@ -63,11 +63,13 @@ async def next_open(tx: WriteTx, endpoint_id: int, key: str, *, now: datetime) -
     endpoint = None if delivery is None else await tx.get(WebhookEndpoint, endpoint_id)
     if delivery is None or endpoint is None:
         return None
-    failures: int = await tx.scalar(
+    failures: int | None = await tx.scalar(
         select(WebhookProgress.failures).where(
             WebhookProgress.organization_id == tx.org, WebhookProgress.id == endpoint_id
         )
     )
+    if failures is None:  # it was taken away meanwhile
+        return None
     if endpoint.archived_at is not None:
         _end(delivery, DeliveryStatus.SKIPPED, now, "The endpoint was archived")
         return None
@@ -192,7 +194,6 @@ async def _close(tx: WriteTx, delivery: WebhookDelivery, **values: Any) -> None:
             WebhookDelivery.attempt_count == delivery.attempt_count,
         )
         .values(**values)
-        .execution_options(synchronize_session=False)
     )  # fmt: skip
 
 

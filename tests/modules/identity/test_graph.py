@@ -246,3 +246,13 @@ async def test_a_taken_code_is_told_also_beside_a_new_head(desk: House, tenant: 
     ):
         (answer,) = (await desk.data(tenant.actor(), f"mutation {{ {call} {{ errors {{ code path }} }} }}")).values()
         assert answer["errors"] == [{"code": "ALREADY_EXISTS", "path": ["code"]}]
+
+
+async def test_an_address_somebody_has_is_refused_as_taken(desk: House, tenant: Tenant):
+    taken = f"admin@{tenant.code}.example"
+    update = """mutation($i: UserUpdateInput!) { userUpdate(input: $i) { user { email } errors { code path } } }"""
+    for role in ("operator", "admin"):
+        wanted = taken if role == "operator" else f"operator@{tenant.code}.example"
+        given = {"id": encode("User", tenant.users[role]), "expectedVersion": 1, "email": wanted}
+        answer = (await desk.data(tenant.actor(), update, {"i": given}))["userUpdate"]
+        assert answer == {"user": None, "errors": [{"code": "ALREADY_EXISTS", "path": ["email"]}]}
