@@ -9,7 +9,10 @@ import dataclasses
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import timedelta
+from decimal import Decimal
 from enum import Enum
+from ipaddress import IPv4Address, IPv6Address
 from typing import Any
 
 import orjson
@@ -82,11 +85,21 @@ class Receipt:
         )
 
     def values(self, tx: WriteTx) -> list[Any]:
-        stored = orjson.dumps({name: _snapshot(value) for name, value in self.result.items()}, default=str).decode()
+        stored = orjson.dumps({name: _snapshot(value) for name, value in self.result.items()}, default=_text).decode()
         return [tx.actor.principal, self.field, self.key, self.hash, stored]
 
 
 _FIRST = "select free, request_hash, result from app.first_answer($1, $2, $3)"
+
+
+_TEXT = (Decimal, timedelta, IPv4Address, IPv6Address)
+
+
+def _text(value: Any) -> str:
+    """Values PostgreSQL reads from the text Python writes; of others that would only be found out when they are read."""
+    if isinstance(value, _TEXT):
+        return str(value)
+    raise TypeError(f"{type(value).__name__} cannot be kept in a receipt")
 
 
 def _snapshot(value: Any) -> Any:

@@ -6,9 +6,6 @@ begin
     return new;
 end $$;
 
--- app.changed_fields(before, after) is what record_change() asked before it found out by itself.
-drop function if exists app.changed_fields(jsonb, jsonb);
-
 -- app.announce(...): one event into the inbox; the relay gives it its position.
 create or replace function app.announce(organization integer, plant bigint, department bigint, topic text, entity bigint,
                                         operation text, changed text[], from_status text, to_status text)

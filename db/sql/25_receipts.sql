@@ -11,3 +11,5 @@ begin
     end if;
     return next;
 end $$;
+revoke execute on function app.first_answer(text, text, text) from public;
+grant execute on function app.first_answer(text, text, text) to unison_app;
