@@ -103,15 +103,21 @@ class Group:
         if not self._members:
             self.end()
         untold = (*self._feed.taken, *self._feed.waiting)
-        return known, [event for event in untold if event.pos > known or event.resync_required]
+        all_new = self._of_another_log(known)
+        return known, [event for event in untold if event.pos > known or (event.resync_required and all_new)]
+
+    def _of_another_log(self, known: int) -> bool:
+        """Whether a member knows more than there is: the database was restored to an earlier time."""
+        return known > self._groups.hub.handed_out
 
     def tell(self, came: Sequence[Event], answers: Sequence[Told]) -> None:
         """Hand the answers to everybody. Nothing else runs meanwhile; whom it would wait for leaves."""
         batch = Batch(answers)
         reached = came[-1].pos
-        again = any(event.resync_required for event in came)
+        lost = any(event.resync_required for event in came)
         joined = self.shared.pace > 0
         for seat, known in list(self._members.items()):
+            again = lost and self._of_another_log(known)
             if joined and came[0].pos <= known and not again:  # one answer may be of what it knows and what it does not
                 seat.part()
                 continue

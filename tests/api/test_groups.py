@@ -5,11 +5,20 @@ from __future__ import annotations
 import asyncio
 import json
 from contextlib import AsyncExitStack
+from datetime import UTC, datetime
+from types import SimpleNamespace
 from typing import Any
 
 import asyncpg
 import pytest
+from graphql.execution.values import VariableValues
 
+from api.groups import Groups, Seat
+from api.hub import Hub
+from api.sharing import shared
+from api.told import Batch, Told
+from db.actor import EVERYWHERE, Actor
+from schema.context import Event
 from schema.ids import encode
 from tests.api.conftest import Live
 from tests.api.floor import Floor
@@ -333,3 +342,38 @@ async def test_a_group_that_cannot_read_ends_for_each_and_begins_again(
             await subscribe(socket, PROJECTS, variables={"after": begin})
             assert (await receive(socket))["payload"]["data"]["projectEvents"]["object"]["name"] == "0"
         await members(live, tenant, [2])
+
+
+class Taken:
+    """What a member is told."""
+
+    def __init__(self) -> None:
+        self.positions: list[int] = []
+
+    def put(self, batch: Batch) -> bool:
+        self.positions += [told.pos for told in batch.answers]
+        return True
+
+
+@pytest.mark.parametrize(("known", "told"), [(0, [100, 101, 102]), (102, []), (101, [102]), (5_000, [100, 101, 102])])
+async def test_who_is_ahead_of_what_was_missed_is_not_told_again(live: Live, known: int, told: list[int]) -> None:
+    """Events were forgotten before the group came to read them; a member that was alone until then has read them. Only a
+    position that lies beyond all there is says that the log is another one."""
+    now = datetime.now(UTC)
+    came = [Event(100 + n, "Project", n, "update", (), None, None, now, resync_required=n == 0) for n in range(3)]
+    hub = Hub("")
+    hub._position = 102
+    operation = live.app.state.streams.graphql._gate._documents.read(PROJECTS)[None]
+    same = shared(live.app.state.streams.graphql.schema, operation, {}, VariableValues({}, {}))
+    assert same is not None
+    actor = Actor(1, permissions={"projects.read": EVERYWHERE}, readable=None)
+    groups = Groups(hub, lambda _: asyncio.sleep(3600))
+    context: Any = SimpleNamespace(actor=actor)
+    seat = Seat(groups, same, context, Taken())
+    group = groups.of(seat)
+    group.join(seat, known)
+    group._feed.taken = list(came)
+    group.tell(came, [Told(event.pos, str(event.pos), b"{}") for event in came])
+    assert seat.outlet.positions == told  # type: ignore[attr-defined]
+    group.leave(seat)
+    await groups.close()
