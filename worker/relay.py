@@ -15,6 +15,9 @@ from api.logs import log
 
 BATCH = 500
 POLL_SECONDS = 0.05  # what a lost wake-up costs at most
+BUSY_POLL_SECONDS = 0.02
+BUSY_FOR_SECONDS = 1.0
+"""Where something has just happened, more is likely to: it is looked more often for so long after the latest event."""
 STANDBY_SECONDS = 1.0  # how soon another process notices that the leader is gone
 SHORTEST_PAUSE = 0.1
 LONGEST_PAUSE = 5.0
@@ -74,13 +77,17 @@ class Relay:
             await connection.add_listener(POKE, lambda *_: self._poked.set())
             logger.info("relay leads")
             self.leading.set()
+            latest = 0.0
             while not self._stopping.is_set():
                 self._poked.clear()
                 moved = await connection.fetchval("select ev.relay($1)", BATCH)
                 metrics.relayed.inc(moved)
-                if moved == 0:  # after a batch look again at once: more may have come meanwhile
-                    with suppress(TimeoutError):
-                        await asyncio.wait_for(self._poked.wait(), POLL_SECONDS)
+                if moved:  # look again at once: more may have come meanwhile
+                    latest = time.monotonic()
+                    continue
+                busy = time.monotonic() - latest < BUSY_FOR_SECONDS
+                with suppress(TimeoutError):
+                    await asyncio.wait_for(self._poked.wait(), BUSY_POLL_SECONDS if busy else POLL_SECONDS)
         finally:
             await _close(connection)
 
