@@ -171,6 +171,22 @@ async def test_every_table_is_read_by_an_index_led_by_the_tenant(factory: Factor
     assert all(condition.lstrip("(").startswith("organization_id = ") for condition in conditions), conditions
 
 
+async def test_orders_are_counted_by_status_without_looking_at_them(factory: Factory, acme: Actor):
+    """Also by those who see some plants only: what the row policy asks for stands in the index."""
+    first, *_ = await factory.plants("acme")
+    document = "{ workOrders(where: {status: {eq: RELEASED}}) { totalCount { value } } }"
+    for caller in (acme, replace(acme, readable=frozenset({first}))):
+        answered = await planned(factory.house, caller, document)
+        async with factory.house.database.read(caller) as tx:
+            await tx.fetchrow("select set_config('enable_seqscan', 'off', true)", [])
+            await tx.fetchrow("select set_config('enable_bitmapscan', 'off', true)", [])
+            values = [*settings_of(caller, caller.read_scope("production.read")), "released"]
+            (explained,) = await tx.fetchrow(f"explain (format json) {answered.statement}", values)
+        found = json.loads(explained) if isinstance(explained, str) else explained
+        scans = [(n["Node Type"], n["Index Name"]) for n in nodes(found[0]["Plan"]) if "Relation Name" in n]
+        assert scans == [("Index Only Scan", "work_orders_status_idx")]
+
+
 @pytest.mark.parametrize(
     "alias", ["r", "o", "n", "c", "t", "p", "x", "k", "context", "place", "v7", "select", "__proto"]
 )
