@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 from collections.abc import Callable, Coroutine, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
@@ -16,10 +16,10 @@ from sqlalchemy import text
 from api.client_ip import counted
 from api.errors import LOST, Rejected
 from api.graphql import Follower
-from api.guesses import Guesses
+from api.guesses import Ended, Guesses
 from api.recent import Recent
 from api.settings import Settings
-from api.tokens import BadToken, Expired, TrustedIssuer, issuer_of, merely_expired
+from api.tokens import BadToken, Expired, TrustedIssuer, UnknownKey, issuer_of, merely_expired
 from db.actor import ANONYMOUS, Actor
 from db.session import Database
 from modules.identity.public import InvalidToken, TokenSigner, load_app_actor, load_user_actor
@@ -31,7 +31,11 @@ ACTOR_SECONDS = 3.0
 """How long an actor is believed: after this a changed role, a disabled user or a revoked session takes effect."""
 RECHECK_SECONDS = 2.0
 
+LONG_AGO = datetime(2000, 1, 1, tzinfo=UTC)
+"""When no key had expired."""
+
 _USERS_BY_EMAIL = text("select * from auth.users_by_email(:organization, :email)")
+_PRINCIPAL_OF_KEY = text("select auth.principal_of_key(:hash, :now)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +76,10 @@ def unauthenticated(message: str) -> Rejected:
     return Rejected.because("UNAUTHENTICATED", message)
 
 
+class _Undone(Exception):
+    """Ends a transaction of which nothing is to stay."""
+
+
 class Authenticator:
     def __init__(
         self, settings: Settings, database: Database, tokens: TokenSigner, rescope: Callable[[Actor, Actor], None]
@@ -105,29 +113,35 @@ class Authenticator:
     async def _verified(self, token: str, client_ip: str | None) -> Claims:
         claims = self._claims.get(token)
         if claims is None:
+            key = _digest(token).hex()
+            self._guesses.recall(key)
             try:
-                claims = await self._proven(token, client_ip)
+                claims = await self._proven(token, key, client_ip)
             except Expired as old:
                 raise unauthenticated(str(old)) from None
+            except UnknownKey as unknown:  # the issuer may be about to publish it
+                self._guesses.made_up(key, client_ip, str(unknown), unknown.seconds)
+                raise unauthenticated(str(unknown)) from None
             except BadToken as bad:
-                self._guesses.made_up(client_ip)
+                self._guesses.made_up(key, client_ip, str(bad))
                 raise unauthenticated(str(bad)) from None
             except InvalidToken as bad:
+                said = "The token is not valid or has expired"
                 if not merely_expired(bad):
-                    self._guesses.made_up(client_ip)
-                raise unauthenticated("The token is not valid or has expired") from None
+                    self._guesses.made_up(key, client_ip, said)
+                raise unauthenticated(said) from None
             left = (claims.expires_at - datetime.now(UTC)).total_seconds()
             if left <= 0:  # the signer allows for clocks that differ; a socket must not be closed and accepted again
                 raise unauthenticated("The token has expired")
             self._claims.keep(token, claims, left)
         return claims
 
-    async def _proven(self, token: str, client_ip: str | None) -> Claims:
+    async def _proven(self, token: str, key: str, client_ip: str | None) -> Claims:
         if self._trusted is None or issuer_of(token) != self._trusted.issuer:
             own = self._tokens.verify(token)
             return Claims(own.organization_id, own.user_id, own.session_id, own.expires_at)
         foreign = await self._trusted.verify(token)
-        async with self._guesses.looking(token, client_ip, genuine=True), self._database.anonymous() as tx:
+        async with self._guesses.looking(key, client_ip, genuine=True), self._database.anonymous() as tx:
             found = await tx.rows(_USERS_BY_EMAIL, {"organization": foreign.organization_code, "email": foreign.email})
             if len(found) != 1:
                 raise unauthenticated("The token names nobody here, or somebody in several organizations")
@@ -149,7 +163,7 @@ class Authenticator:
         return replace(found, expires_at=claims.expires_at, session_id=claims.session_id)
 
     async def _app(self, api_key: str, client_ip: str | None) -> Actor:
-        key = hashlib.sha256(api_key.encode()).hexdigest()
+        key = _digest(api_key).hex()
         actor = self._actors.get(key)
         if actor is None:
             async with self._guesses.looking(key, client_ip):
@@ -159,8 +173,19 @@ class Authenticator:
     async def _load_app(self, api_key: str) -> Actor:
         actor = await load_app_actor(self._database, api_key) if api_key.isascii() else None
         if actor is None:
+            if api_key.isascii() and await self._was_good(api_key):
+                raise Ended.because("UNAUTHENTICATED", "The API key has expired")
             raise unauthenticated("The API key is not valid")
         return actor
+
+    async def _was_good(self, api_key: str) -> bool:
+        """Whether it is only too late for the key. It is asked for as of long ago; that it was used then is not kept."""
+        found = None
+        with suppress(_Undone):
+            async with self._database.anonymous() as tx:
+                found = await tx.scalar(_PRINCIPAL_OF_KEY, {"hash": _digest(api_key), "now": LONG_AGO})
+                raise _Undone
+        return found is not None
 
     async def _once(self, key: str, load: Callable[[], Coroutine[Any, Any, Actor]]) -> Actor:
         """What is loaded for one request is loaded for all that wait for the same."""
@@ -178,6 +203,10 @@ class Authenticator:
             loading = self._loading[key] = asyncio.create_task(kept())
             loading.add_done_callback(lambda task: task.cancelled() or task.exception())
         return await asyncio.shield(loading)
+
+
+def _digest(secret: str) -> bytes:
+    return hashlib.sha256(secret.encode("utf-8", "surrogatepass")).digest()
 
 
 class Caller:

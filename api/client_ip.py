@@ -20,9 +20,16 @@ def client_ip(peer: str | None, forwarded_for: str | None, trusted: tuple[Networ
     """The peer, or behind trusted proxies the last address in X-Forwarded-For that is not one of them."""
     address = peer
     hops = [hop.strip() for hop in (forwarded_for or "").split(",") if hop.strip()]
-    while address is not None and hops and _within(address, trusted):
-        address = hops.pop()
+    while address is not None and hops and _valid(address) and _within(address, trusted):
+        address = _without_port(hops.pop())
     return address if address is None or _valid(address) else peer
+
+
+def _without_port(hop: str) -> str:
+    """Some proxies write the port as well: `192.0.2.7:5678`, `[2001:db8::7]:5678`."""
+    if hop.startswith("["):
+        return hop[1:].partition("]")[0]
+    return hop.partition(":")[0] if hop.count(":") == 1 else hop
 
 
 @lru_cache(maxsize=10_000)
@@ -42,7 +49,7 @@ def _plain(address: str) -> IPv4Address | IPv6Address:
 
 @lru_cache(maxsize=10_000)
 def _within(address: str, trusted: tuple[Network, ...]) -> bool:
-    return _valid(address) and any(_plain(address) in network for network in trusted)
+    return any(_plain(address) in network for network in trusted)
 
 
 def _valid(address: str) -> bool:

@@ -31,6 +31,14 @@ class Expired(BadToken):
     """It was good once: nobody guesses with it."""
 
 
+class UnknownKey(BadToken):
+    """Signed with a key the issuer has not published, as far as we know; so many seconds later we may look again."""
+
+    def __init__(self, seconds: float) -> None:
+        super().__init__("The token is signed with an unknown key")
+        self.seconds = seconds
+
+
 def merely_expired(error: InvalidToken) -> bool:
     """Whether a token of ours is well signed, and only too old."""
     return isinstance(error.__cause__, jwt.ExpiredSignatureError)
@@ -65,14 +73,16 @@ class TrustedIssuer:
         self._audience = audience
         self._keys: dict[str, jwt.PyJWK] = {}
         self._fetched = float("-inf")
-        self._lock = asyncio.Lock()
+        self._fetching: asyncio.Task[None] | None = None
 
     async def verify(self, token: str) -> Foreign:
         header = _unverified_header(token)
         key = await self._key(str(header.get("kid", "")))
         algorithm = header.get("alg")
-        if key is None or algorithm not in ("RS256", "ES256") or key.algorithm_name != algorithm:
-            raise BadToken("The token is signed with an unknown key")
+        if key is None:
+            raise UnknownKey(max(1.0, self._fetched + REFETCH_SECONDS - monotonic()))
+        if algorithm not in ("RS256", "ES256") or key.algorithm_name != algorithm:
+            raise BadToken("The token is not signed as its key asks")
         try:
             claims = jwt.decode(
                 token,
@@ -90,15 +100,23 @@ class TrustedIssuer:
         return _foreign(claims)
 
     async def _key(self, kid: str) -> jwt.PyJWK | None:
-        """A key by its name. An unknown name makes us look again, but not more often than twice a minute."""
-        async with self._lock:
-            if kid not in self._keys and monotonic() - self._fetched > REFETCH_SECONDS:
+        """A key by its name. An unknown name makes us look again, but not more often than twice a minute, and only those
+        wait for that whose key is not known either."""
+        if kid not in self._keys:
+            if self._fetching is None and monotonic() - self._fetched > REFETCH_SECONDS:
                 self._fetched = monotonic()
-                try:
-                    self._keys = await asyncio.to_thread(self._fetch)
-                except (OSError, ValueError, jwt.PyJWTError) as error:
-                    log.warning("keys of the trusted issuer cannot be read", error=type(error).__name__)
-            return self._keys.get(kid)
+                self._fetching = asyncio.create_task(self._refetch())
+            if self._fetching is not None:
+                await asyncio.shield(self._fetching)  # who asked first may leave: the others wait for the same
+        return self._keys.get(kid)
+
+    async def _refetch(self) -> None:
+        try:
+            self._keys = await asyncio.to_thread(self._fetch)
+        except (OSError, ValueError, jwt.PyJWTError) as error:
+            log.warning("keys of the trusted issuer cannot be read", error=type(error).__name__)
+        finally:
+            self._fetching = None
 
     def _fetch(self) -> dict[str, jwt.PyJWK]:
         with urllib.request.urlopen(self._url, timeout=5) as response:  # noqa: S310  an operator's setting, http(s) only
