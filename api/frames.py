@@ -1,16 +1,74 @@
-"""WebSocket frames that many sockets are sent: built once, written to each without a task where it does not block."""
+"""What uvicorn's protocols lack: a bound on what is no body of a request, and WebSocket frames that many sockets are sent,
+built once, written to each without a task where it does not block."""
 
 from __future__ import annotations
 
 import struct
 from typing import Any
 
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
+
+from api.responses import plain_error
 
 EXTENSION = "unison.frames"
 """Under this name the connection's own object stands among the scope's extensions."""
 _FINAL_TEXT = 0x81
 _SHORT, _LONG = 126, 1 << 16
+
+MOST_HEAD = 65_536
+"""Bytes of a request's line and headers. The parser keeps them however many come, before anybody has signed in."""
+TOO_LARGE = bytes(plain_error(431, "BAD_REQUEST", f"The head of a request is at most {MOST_HEAD} bytes", None).body)
+
+
+class HeadTooLarge(Exception):
+    """Ends the parsing of a request."""
+
+
+class BoundedProtocol(HttpToolsProtocol):
+    """uvicorn's HTTP, with a bound on heads, and on what may follow a body. All it costs a request is to count what came."""
+
+    _beside = 0
+    """Bytes since the last head or piece of a body was whole: at most so much of the next head, or of trailers, is here."""
+
+    def data_received(self, data: bytes) -> None:
+        self._beside += len(data)
+        super().data_received(data)
+        if self._beside > MOST_HEAD:
+            self._refuse()
+
+    def on_headers_complete(self) -> None:
+        if self._beside > MOST_HEAD and self._head() > MOST_HEAD:
+            raise HeadTooLarge  # the parser tells data_received, and that answers by send_400_response
+        self._beside = 0
+        super().on_headers_complete()
+
+    def on_body(self, body: bytes) -> None:
+        self._beside = 0
+        super().on_body(body)
+
+    def send_400_response(self, msg: str) -> None:
+        if self._beside > MOST_HEAD:
+            self._refuse()
+        else:
+            super().send_400_response(msg)
+
+    def handle_websocket_upgrade(self) -> None:
+        super().handle_websocket_upgrade()
+        self.parser = None  # type: ignore[assignment]  # it holds us, and nobody tells us any more when the connection is lost
+
+    def _head(self) -> int:
+        return len(self.url) + sum(len(name) + len(value) + len(b": \r\n") for name, value in self.headers)
+
+    def _refuse(self) -> None:
+        if self.transport.is_closing():
+            return
+        if self.cycle is None or self.cycle.response_complete:  # else it would stand within another answer
+            head = f"HTTP/1.1 431 Request Header Fields Too Large\r\ncontent-length: {len(TOO_LARGE)}\r\n"
+            self.transport.write(
+                f"{head}content-type: application/json; charset=utf-8\r\nconnection: close\r\n\r\n".encode() + TOO_LARGE
+            )
+        self.transport.close()
 
 
 class FramesProtocol(WebSocketsSansIOProtocol):
@@ -21,6 +79,13 @@ class FramesProtocol(WebSocketsSansIOProtocol):
         if hasattr(self, "scope"):
             extensions: dict[Any, Any] = self.scope["extensions"]
             extensions[EXTENSION] = self
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Let go of what holds us in turn: full collections are rare, and until then every closed socket would stay."""
+        super().connection_lost(exc)
+        if hasattr(self, "scope"):
+            self.scope["extensions"].pop(EXTENSION, None)
+        self.conn.parser.close()
 
     def write_frames(self, frames: bytes) -> bool:
         """Hand whole frames to the socket, or answer False where it has not taken what it was given before."""

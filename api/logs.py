@@ -27,8 +27,13 @@ _plain = False
 """Lines are JSON, so that one can be written without going through every processor."""
 _process = "api"
 _lines: list[bytes] = []
-TOGETHER = 8
-"""A pipe takes so many lines (4096 bytes) in one piece: what another process writes to it comes before or after."""
+_size = 0
+"""Of these lines."""
+TOGETHER = 4_096
+"""Bytes a pipe takes in one piece: what another process writes to it comes before or after."""
+LONGEST_OPERATION = 120
+LONGEST_PATH = 200
+"""Characters of what the client chose."""
 _LINE = orjson.OPT_UTC_Z | orjson.OPT_APPEND_NEWLINE
 
 
@@ -80,6 +85,9 @@ def begin(**known: Any) -> None:
 
 def bind(**known: Any) -> None:
     """Say more of the request: organization, principal, operation."""
+    operation = known.get("operation")
+    if operation is not None and len(operation) > LONGEST_OPERATION:
+        known["operation"] = _cut(operation, LONGEST_OPERATION)
     _known.set({**_known.get(), **known})
 
 
@@ -89,6 +97,9 @@ def clear() -> None:
 
 def access(**said: Any) -> None:
     """The line of an answered request. There is one for each, so it takes the short way."""
+    global _size
+    if len(path := said.get("path", "")) > LONGEST_PATH:
+        said["path"] = _cut(path, LONGEST_PATH)
     if not _plain:
         log("api.access").info("request", **said)
         return
@@ -96,19 +107,29 @@ def access(**said: Any) -> None:
         **said, "event": "request", **_known.get(), "level": "info", "logger": "api.access",
         "timestamp": datetime.now(UTC), "process": _process,
     }  # fmt: skip
+    written = orjson.dumps(line, default=str, option=_LINE)
+    if _size + len(written) > TOGETHER:
+        _write()
     if not _lines:
         asyncio.get_running_loop().call_soon(_write)
-    _lines.append(orjson.dumps(line, default=str, option=_LINE))
-    if len(_lines) == TOGETHER:
-        _write()
+    _lines.append(written)
+    _size += len(written)
 
 
 def _write() -> None:
     """The lines of one turn of the event loop, together."""
+    global _size
+    if not _lines:
+        return  # there were so many that they did not wait for its end
     text = b"".join(_lines).decode()
     _lines.clear()
+    _size = 0
     with suppress(OSError, ValueError):  # nobody reads any more: that is no reason to break an answer
         sys.stderr.write(text)
+
+
+def _cut(text: str, most: int) -> str:
+    return f"{text[: most - 1]}…"
 
 
 def log(name: str) -> structlog.stdlib.BoundLogger:

@@ -13,19 +13,21 @@ class Running:
     """How many of something there are now. A gauge asks when it is read: every request passes here, and few read it."""
 
     def __init__(self, name: str, told: str) -> None:
-        self._now = 0
-        Gauge(name, told).set_function(lambda: self._now)
+        self.now = 0
+        Gauge(name, told).set_function(lambda: self.now)
 
     def __enter__(self) -> None:
-        self._now += 1
+        self.now += 1
 
     def __exit__(self, *_: object) -> None:
-        self._now -= 1
+        self.now -= 1
 
 
 operations = Counter(
     "unison_operations_total",
-    "GraphQL operations answered, by kind (query, mutation, subscription) and outcome (ok, error, refused)",
+    "GraphQL operations, by kind and outcome: queries and mutations (kind query, mutation) that had their turn, ok, error, or"
+    " refused: their variables did not fit, or their time was up; and of any kind (unknown) those refused before they ran"
+    " (rejected). Not here: those sent away (unison_operations_shed_total), and subscriptions that were let in",
     ["kind", "outcome"],
 )
 answered = lru_cache(operations.labels)
@@ -54,7 +56,9 @@ spent = Counter("unison_operation_cost_total", "Price of the operations that wer
 rate_limited = Counter(
     "unison_rate_limited_total", "Refused because the caller's bucket was empty, or that of false credentials"
 )
-false_credentials = Counter("unison_false_credentials_total", "Tokens and API keys that were presented and not good")
+false_credentials = Counter(
+    "unison_false_credentials_total", "Tokens and API keys that proved false and might be guesses"
+)
 took = lru_cache(operation_seconds.labels)
 queries = lru_cache(planned.labels)
 sockets = Gauge("unison_sockets", "Open WebSocket connections")

@@ -2,21 +2,39 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import lru_cache
+from typing import TypeVar
 
 JSON = "application/json"
 GRAPHQL = "application/graphql-response+json"
 EVENTS = "text/event-stream"
 HTML = "text/html"
 
+LONGEST_KEPT = 256
+"""What clients send is shorter. Longer headers are read each time, since nobody has signed in yet who fills the memory."""
+MOST_ENTRIES = 100
+"""Of an Accept header are read."""
+T = TypeVar("T")
 
-@lru_cache(maxsize=1_000)
+
+def remembered(read: Callable[[str | None], T]) -> Callable[[str | None], T]:
+    """What a header means, without reading it each time."""
+    known = lru_cache(maxsize=1_000)(read)
+
+    def meaning(header: str | None) -> T:
+        return known(header) if header is None or len(header) <= LONGEST_KEPT else read(header)
+
+    return meaning
+
+
+@remembered
 def accepted(header: str | None) -> str | None:
     """The best of the three media types; application/json for clients that say nothing; None if none will do."""
     if not header or not header.strip():
         return JSON
     chosen, best = None, 0.0
-    for entry in header.split(","):
+    for entry in header.split(",", MOST_ENTRIES)[:MOST_ENTRIES]:
         media, quality = _entry(entry)
         offered = _offered(media)
         if offered and quality > best:
@@ -49,7 +67,7 @@ def wants_html(header: str | None) -> bool:
     return (header or "").split(",", 1)[0].strip().lower() in (HTML, "application/xhtml+xml")
 
 
-@lru_cache(maxsize=1_000)
+@remembered
 def is_json(content_type: str | None) -> bool:
     """application/json, and no other charset than UTF-8."""
     media, *parameters = (part.strip().lower() for part in (content_type or "").split(";"))

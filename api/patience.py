@@ -7,6 +7,9 @@ from collections.abc import Callable
 from time import monotonic
 from types import TracebackType
 
+SOONEST = 0.001
+"""Those that run out within so long are called together; the event loop's clock is no finer."""
+
 
 class Patience:
     """Waits of one length. They run out in the order they began in, so only the oldest has to be watched."""
@@ -33,16 +36,21 @@ class Patience:
         return Limit(self)
 
     def _ring(self) -> None:
-        self._timer = None
-        while self._waits:
-            oldest = next(iter(self._waits))
-            until, runs_out = self._waits[oldest]
-            left = until - monotonic()
-            if left > 0:
-                self._timer = asyncio.get_running_loop().call_later(left, self._ring)
-                return
-            del self._waits[oldest]
-            runs_out()
+        """All that are due are found in one pass: a dict is looked through from where it once began, over all that left."""
+        now = monotonic()
+        due = []
+        for wait, (until, _) in self._waits.items():
+            if until > now:
+                break
+            due.append(wait)
+        try:
+            for wait in due:
+                if (ended := self._waits.pop(wait, None)) is not None:  # one that runs out may end another
+                    ended[1]()
+        finally:  # whatever one of them raised, the others are watched
+            oldest = next(iter(self._waits.values()), None)
+            left = 0.0 if oldest is None else max(oldest[0] - monotonic(), SOONEST)
+            self._timer = None if oldest is None else asyncio.get_running_loop().call_later(left, self._ring)
 
 
 class Limit:

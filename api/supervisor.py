@@ -14,10 +14,12 @@ from collections.abc import Callable, Iterator
 
 import uvicorn
 from starlette.applications import Starlette
+from starlette.types import ASGIApp
 
+from api import metrics
 from api.databases import Databases
 from api.drain import Drain
-from api.frames import FramesProtocol
+from api.frames import BoundedProtocol, FramesProtocol
 from api.logs import log
 from api.objects import Objects
 from api.settings import Settings, SettingsError
@@ -31,6 +33,10 @@ LONGEST_PAUSE = 30.0
 HEALTHY_SECONDS = 60.0
 DATABASE_CHECK_SECONDS = 1.0
 OBJECTS_CHECK_SECONDS = 1.0
+COLLECT_SECONDS = 120.0
+QUIET_SECONDS = 60.0
+"""So long a moment is waited for in which a collection delays nobody."""
+QUIET_CHECK_SECONDS = 0.05
 ACCEPTED_AT_ONCE = 16
 """libuv takes one new connection from a listening socket each time it looks. While a flood makes every look long, callers who
 have to connect first would wait for seconds; so it has the same socket this many times."""
@@ -78,6 +84,17 @@ def _spare_the_collector() -> None:
     gc.set_threshold(100_000, 50, 1_000)
 
 
+async def collecting(pause: float = COLLECT_SECONDS, patience: float = QUIET_SECONDS) -> None:
+    """By its thresholds the collector hardly ever looks at what is old, and what refers to itself in a circle would stay. It takes
+    some 50 ms, so it is done where nothing is being answered; where that never is, all the same: sockets that stay are worse."""
+    while True:
+        await asyncio.sleep(pause)
+        until = time.monotonic() + patience
+        while metrics.in_flight.now and time.monotonic() < until:
+            await asyncio.sleep(QUIET_CHECK_SECONDS)
+        gc.collect()
+
+
 def listener(settings: Settings) -> socket.socket:
     """Take the port before anything else starts, so that a taken one is told at once."""
     family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
@@ -95,8 +112,24 @@ def listener(settings: Settings) -> socket.socket:
 
 
 def copies(listening: socket.socket) -> list[socket.socket]:
-    """The same socket, as often as connections are to be taken at once."""
-    return [listening.dup() for _ in range(ACCEPTED_AT_ONCE)]
+    """The socket and copies of it, as often as connections are to be taken at once. The server closes them when it stops to
+    listen; were one left, the kernel would go on connecting callers whom nobody answers."""
+    return [listening, *(listening.dup() for _ in range(ACCEPTED_AT_ONCE - 1))]
+
+
+def configured(settings: Settings, app: ASGIApp) -> uvicorn.Config:
+    return uvicorn.Config(
+        app,
+        lifespan="on",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        proxy_headers=False,  # api.edge believes only TRUSTED_PROXIES
+        http=BoundedProtocol,
+        ws=FramesProtocol,
+        ws_max_size=settings.max_body_bytes,
+        timeout_graceful_shutdown=CUT_SECONDS,
+    )
 
 
 async def serve(
@@ -110,24 +143,14 @@ async def serve(
     started: Callable[[], None],
 ) -> int:
     """Run until SIGINT or SIGTERM, or until the database under us ends. Answers the exit code."""
-    config = uvicorn.Config(
-        app,
-        lifespan="on",
-        log_config=None,
-        access_log=False,
-        server_header=False,
-        proxy_headers=False,  # api.edge believes only TRUSTED_PROXIES
-        ws=FramesProtocol,
-        ws_max_size=settings.max_body_bytes,
-        timeout_graceful_shutdown=CUT_SECONDS,
-    )
-    server = Server(config, app.state.drain, settings.drain_seconds, started)
+    server = Server(configured(settings, app), app.state.drain, settings.drain_seconds, started)
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, server.stop)
     beside = [
         asyncio.create_task(_watch_database(found, server)),
         asyncio.create_task(_keep_objects(kept)),
+        asyncio.create_task(collecting()),
     ]
     if worker:
         beside.append(asyncio.create_task(_keep_worker(settings, found, kept)))

@@ -17,7 +17,7 @@ from starlette.applications import Starlette
 
 from api import tokens
 from api.app import create_app
-from api.frames import FramesProtocol
+from api.frames import BoundedProtocol, FramesProtocol
 from api.settings import Settings
 from db.session import Database
 from modules import MODULES
@@ -91,7 +91,7 @@ async def serving(urls: Urls, database: Database, **given: Any) -> AsyncIterator
         url = f"http://127.0.0.1:{listening.getsockname()[1]}"
         config = uvicorn.Config(
             app, lifespan="on", log_config=None, access_log=False, proxy_headers=False, timeout_graceful_shutdown=3,
-            ws=FramesProtocol,
+            http=BoundedProtocol, ws=FramesProtocol,
         )  # fmt: skip
         server = uvicorn.Server(config)
         server.capture_signals = nullcontext  # type: ignore[method-assign,assignment]

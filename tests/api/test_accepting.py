@@ -8,7 +8,6 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-import pytest
 import uvicorn
 import uvloop
 
@@ -29,11 +28,12 @@ def turns_until_all_are_served(listening: Callable[[socket.socket], list[socket.
         taken = socket.socket()
         taken.bind(("127.0.0.1", 0))
         taken.listen(64)
+        address = taken.getsockname()
         server = uvicorn.Server(uvicorn.Config(answer, lifespan="off", log_config=None, access_log=False))
         serving = asyncio.create_task(server.serve(listening(taken)))
         while not server.started:
             await asyncio.sleep(0.01)
-        clients = [socket.create_connection(taken.getsockname()) for _ in range(CALLERS)]
+        clients = [socket.create_connection(address) for _ in range(CALLERS)]
         for client in clients:
             client.sendall(b"GET / HTTP/1.1\r\nhost: x\r\n\r\n")
             client.setblocking(False)
@@ -68,18 +68,47 @@ async def test_all_who_wait_at_the_door_come_in_together() -> None:
     assert one_by_one >= CALLERS, "else libuv takes them at once by itself, and the copies are not needed"
 
 
-async def test_the_copies_are_closed_with_the_server() -> None:
-    taken = socket.socket()
-    taken.bind(("127.0.0.1", 0))
-    taken.listen(8)
-    made = copies(taken)
-    server = uvicorn.Server(uvicorn.Config(answer, lifespan="off", log_config=None))
-    serving = asyncio.create_task(server.serve(made))
-    while not server.started:
-        await asyncio.sleep(0.01)
-    server.should_exit = True
-    await serving
-    address = taken.getsockname()
-    taken.close()
-    with pytest.raises(ConnectionRefusedError):
-        socket.create_connection(address)
+def refused_while_it_stops() -> bool:
+    """Whether callers are told at once, while the application still puts things away, that nobody is there any more."""
+    stopping, tried = asyncio.Event(), asyncio.Event()
+
+    async def application(scope: Any, receive: Any, send: Any) -> None:
+        if scope["type"] != "lifespan":
+            await answer(scope, receive, send)
+            return
+        await receive()
+        await send({"type": "lifespan.startup.complete"})
+        await receive()
+        stopping.set()
+        await tried.wait()
+        await send({"type": "lifespan.shutdown.complete"})
+
+    async def serve() -> bool:
+        taken = socket.socket()
+        taken.bind(("127.0.0.1", 0))
+        taken.listen(8)
+        address = taken.getsockname()
+        made = copies(taken)
+        assert len(made) == ACCEPTED_AT_ONCE
+        server = uvicorn.Server(uvicorn.Config(application, lifespan="on", log_config=None))
+        serving = asyncio.create_task(server.serve(made))
+        while not server.started:
+            await asyncio.sleep(0.01)
+        socket.create_connection(address).close()
+        server.should_exit = True
+        await stopping.wait()
+        try:
+            socket.create_connection(address).close()
+        except ConnectionRefusedError:
+            return True
+        finally:
+            tried.set()
+            await serving
+            taken.close()
+        return False
+
+    return uvloop.run(serve())
+
+
+async def test_nobody_is_let_in_while_the_application_stops() -> None:
+    assert await asyncio.to_thread(refused_while_it_stops)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import socket
 import subprocess
 import sys
 import textwrap
@@ -55,6 +56,45 @@ def test_a_line_of_any_library_is_json_and_names_its_request() -> None:
     assert "request_id" not in after
 
 
+def test_access_lines_are_written_in_pieces_a_pipe_takes_whole() -> None:
+    """A pipe shows no seams between what was written to it; a datagram is what was written at once."""
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM)
+    program = """
+        import asyncio
+        from api import logs
+        from api.settings import Settings
+        logs.configure(Settings(secret_key="s" * 32, log_format="json", _env_file=None))
+        async def main():
+            for _ in range(2):
+                for n in range(30):
+                    logs.begin(request_id=f"r-{n}")
+                    logs.bind(operation="O" * (n % 3) * 500, kind="query")
+                    logs.access(method="POST", path="/" + "\\u00e4" * (n % 4) * 300, status=200, milliseconds=1.0)
+                await asyncio.sleep(0)
+            await asyncio.sleep(0)
+            logs.access(method="POST", path="/last")
+            await asyncio.sleep(0)
+        asyncio.run(main())
+    """
+    with (
+        ours,
+        theirs,
+        subprocess.Popen([sys.executable, "-c", textwrap.dedent(program)], cwd=REPOSITORY, stderr=theirs.fileno()),
+    ):
+        ours.settimeout(60)
+        pieces = []
+        while not pieces or b"/last" not in pieces[-1]:
+            pieces.append(ours.recv(1 << 20))
+    assert all(len(piece) <= 4_096 and piece.endswith(b"\n") for piece in pieces)
+    lines = [json.loads(line) for line in b"".join(pieces).splitlines()]
+    assert [line.get("request_id") for line in lines[:60]] == [f"r-{n}" for n in range(30)] * 2
+    assert len(lines) == 61
+    assert len(pieces) < 20, "many lines are written together"
+    assert max(len(line["operation"]) for line in lines) == 120
+    assert max(len(line["path"]) for line in lines) == 200
+    assert {line["operation"][-1:] for line in lines if len(line["operation"]) == 120} == {"…"}
+
+
 def test_a_reader_at_a_terminal_gets_words() -> None:
     said = run("""
         from api import logs
@@ -71,6 +111,9 @@ def test_metrics_are_written_as_prometheus_reads_them() -> None:
     body, kind = metrics.exposition()
     assert kind.startswith("text/plain")
     assert b"# TYPE unison_operations_total counter" in body
+    (told,) = (line for line in body.decode().splitlines() if line.startswith("# HELP unison_operations_total"))
+    for counted in ("query", "mutation", "unknown", "ok", "error", "refused", "rejected"):
+        assert counted in told
 
 
 class Receiver(BaseHTTPRequestHandler):

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import time
+from typing import Any
 
 import pytest
 
@@ -67,3 +69,65 @@ async def test_an_error_of_the_block_is_not_hidden_by_a_limit_that_ran_out() -> 
             await asyncio.sleep(30)
         except asyncio.CancelledError:
             raise ValueError("mine") from None
+
+
+async def test_one_that_fails_when_it_runs_out_leaves_the_others_watched() -> None:
+    patience = Patience(0.02)
+    heard: list[str] = []
+    told: list[dict[str, Any]] = []
+    loop = asyncio.get_running_loop()
+    loop.set_exception_handler(lambda _loop, context: told.append(context))
+    try:
+        patience.begin(lambda: heard.append("first"))
+        patience.begin(lambda: {}["no"])  # type: ignore[index,misc]
+        patience.begin(lambda: heard.append("third"))
+        await asyncio.sleep(0.01)
+        patience.begin(lambda: heard.append("later"))
+        await asyncio.sleep(0.3)
+    finally:
+        loop.set_exception_handler(None)
+    assert heard == ["first", "third", "later"]
+    assert [type(context["exception"]) for context in told] == [KeyError]
+
+
+async def test_one_that_runs_out_may_end_others_and_begin_some() -> None:
+    patience = Patience(0.02)
+    heard: list[str] = []
+
+    def first() -> None:
+        heard.append("first")
+        patience.end(second)
+        patience.begin(lambda: heard.append("begun"))
+
+    patience.begin(first)
+    second = patience.begin(lambda: heard.append("second"))
+    patience.begin(lambda: heard.append("third"))
+    await asyncio.sleep(0.3)
+    assert heard == ["first", "third", "begun"]
+    assert patience._timer is None
+
+
+async def test_twice_as_many_that_run_out_together_take_twice_as_long() -> None:
+    """And not four times: eight times as many would be sixty-four times the work."""
+
+    def work(waits: int) -> float:
+        patience, heard = Patience(0.0), 0
+
+        def runs_out() -> None:
+            nonlocal heard
+            heard += 1
+
+        for _ in range(waits):
+            patience.begin(runs_out)
+        assert patience._timer is not None
+        patience._timer.cancel()
+        time.sleep(0.001)
+        began = time.process_time()
+        patience._ring()
+        took = time.process_time() - began
+        assert heard == waits
+        return took
+
+    few = min(work(10_000) for _ in range(5))
+    many = min(work(80_000) for _ in range(3))
+    assert many < 24 * few
