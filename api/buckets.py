@@ -15,6 +15,7 @@ from typing import Any, Protocol
 import structlog
 
 from api.client_ip import counted
+from api.throttle import make_room
 from db.actor import Actor
 
 log = structlog.stdlib.get_logger("api.buckets")
@@ -87,6 +88,10 @@ class Purse:
         known = self.tokens + self.shared + self.allowance.restored * (now - self.asked)
         return min(float(self.allowance.bucket), known)
 
+    def owes(self, now: float) -> bool:
+        """Has more been spent than there was, and not come back yet."""
+        return self.tokens < 0 if self.actor is not None else self.available(now) < 0
+
     def shown(self, requested: int) -> dict[str, Any]:
         """`extensions.cost` of an answer."""
         allowance = self.allowance
@@ -102,7 +107,8 @@ class Purse:
 
 
 class Buckets:
-    """The purses of a process. Forgets those it has not seen longest: their buckets have filled up again."""
+    """The purses of a process. Forgets those it has not seen longest, whose buckets have filled up again, and those who owe
+    after all others. Who has not signed in can have as many addresses as they like: they displace each other only."""
 
     def __init__(
         self, lender: Lender, allowance: Allowance, *, size: int = 10_000, clock: Callable[[], float] = monotonic
@@ -117,17 +123,19 @@ class Buckets:
         self._size = size
         self._clock = clock
         self._purses: OrderedDict[tuple[int | None, str], Purse] = OrderedDict()
+        self._strangers: OrderedDict[tuple[int | None, str], Purse] = OrderedDict()
 
     async def purse(self, actor: Actor) -> Purse:
         """The caller's purse, with the allowance known."""
+        purses = self._purses if actor.signed_in else self._strangers
         key = (actor.organization_id, actor.principal if actor.signed_in else counted(actor.client_ip))
-        purse = self._purses.get(key)
+        purse = purses.get(key)
         if purse is None:
-            purse = self._purses[key] = self._new(actor)
-            if len(self._purses) > self._size:
-                self._purses.popitem(last=False)
+            purse = purses[key] = self._new(actor)
+            now = self._clock()
+            make_room(purses, self._size, lambda one: one.asking is not None or one.owes(now))
         else:
-            self._purses.move_to_end(key)
+            purses.move_to_end(key)
         if purse.asked == -math.inf:
             await self._ask(purse, 0)
         return purse
@@ -151,6 +159,10 @@ class Buckets:
     def owe(self, purse: Purse, price: float) -> None:
         """Spend without asking whether there is enough."""
         purse.tokens = max(purse.tokens - price, -float(purse.allowance.bucket))
+
+    def give_back(self, purse: Purse, units: float) -> None:
+        """What was paid for and did not happen; never more than the bucket holds."""
+        purse.tokens = min(purse.tokens + units, float(purse.allowance.bucket))
 
     async def close(self) -> None:
         asking = [purse.asking for purse in self._purses.values() if purse.asking is not None]

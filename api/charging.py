@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,6 +15,8 @@ from db.actor import Actor
 CHARACTERS = 4
 """So many characters of a document cost one unit to read."""
 LEAST = 20
+LOOKED_AT = 1
+"""For an event a subscriber has missed, whether it is shown or not: it is read from the log, and its object is read again."""
 
 
 @dataclass(slots=True)
@@ -22,10 +25,33 @@ class Bill:
 
     price: int = 0
     purse: Purse | None = None
+    buckets: Buckets | None = None
+    """Where it was paid; None while it is not."""
 
     @property
     def extensions(self) -> dict[str, Any]:
         return {} if self.purse is None else {"cost": self.purse.shown(self.price)}
+
+    def refund(self) -> None:
+        """The operation was let in, and sent away before it ran: what was paid for it goes back, once."""
+        if self.purse is not None and self.buckets is not None:
+            self.buckets.give_back(self.purse, self.price)
+            self.buckets = None
+
+    async def catch_up(self, *, looked: int = 0, shown: int = 0) -> None:
+        """A subscription looks at events that were missed, and shows objects because it was asked to, not because something
+        happened: each costs its price again. It is not refused for that but waits, however long it takes."""
+        if self.purse is None or self.buckets is None:
+            return
+        units = looked * LOOKED_AT + shown * self.price
+        while True:
+            try:
+                await self.buckets.pay(self.purse, min(units, self.purse.allowance.bucket))
+            except Limited as limited:
+                await asyncio.sleep(limited.seconds)
+            else:
+                metrics.spent.inc(units)
+                return
 
 
 class Charging:
@@ -42,6 +68,7 @@ class Charging:
             await self._buckets.pay(purse, price)
         except Limited as limited:
             raise _limited(limited, **bill.extensions) from None
+        bill.buckets = self._buckets
         metrics.spent.inc(price)
 
     async def reading(self, actor: Actor, length: int) -> None:

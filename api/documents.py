@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections import OrderedDict
-from collections.abc import Mapping
+from collections import Counter, OrderedDict, defaultdict
+from collections.abc import Callable, Hashable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import TypeAlias
+from functools import partial
 
 import strawberry
 from graphql import (
@@ -15,18 +15,32 @@ from graphql import (
     GraphQLSyntaxError,
     OperationDefinitionNode,
     OperationType,
+    Token,
     parse,
     validate,
 )
 
 from api.errors import Rejected
-from api.limits import Limits, check_document, root_fields
+from api.limits import (
+    ABORTED,
+    CHARACTERS_TO_A_TOKEN,
+    Limits,
+    check_document,
+    root_fields,
+    rules_within,
+    too_complex,
+)
 from api.pricing import Price, Pricing
 from schema.permissions import PUBLIC, Need, needs
 from schema.plans.execute import Prepared
 
+MOST_ERRORS = 20
 CACHED_LENGTH = 32_768
-"""Longer sources are mostly comments and are parsed each time, so that the cache has a bound in bytes too."""
+"""Longer sources are mostly comments and are parsed each time."""
+MOST_CHARACTERS = 600_000
+"""Of the documents kept: what is made of one takes 100 to 175 times its length, so about 100 MiB at the most."""
+PLAN_CHARACTERS = 100
+"""A plan of an operation takes about as much as so many characters of a document."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,73 +64,169 @@ class Operation:
         return "__schema" in self.roots or "__type" in self.roots
 
 
-Operations: TypeAlias = Mapping[str | None, Operation]
+class Operations(Mapping[str | None, Operation]):
+    """The operations of a document. What is asked about one of them is found out when it is first named: a document of
+    twenty costs no more than what is run of it."""
+
+    def __init__(
+        self, length: int, nodes: Mapping[str | None, OperationDefinitionNode],
+        make: Callable[[OperationDefinitionNode], Operation],
+    ) -> None:  # fmt: skip
+        self._length = length
+        self._nodes = nodes
+        self._make = make
+        self._made: dict[str | None, Operation] = {}
+
+    @property
+    def weight(self) -> int:
+        """What it takes to keep them, in characters of a document: the text, and the plans made of it by now."""
+        return self._length + PLAN_CHARACTERS * sum(len(one.prepared.plans) for one in self._made.values())
+
+    def __getitem__(self, name: str | None) -> Operation:
+        operation = self._made.get(name)
+        if operation is None:
+            operation = self._made[name] = self._make(self._nodes[name])
+        return operation
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._nodes
+
+    def __iter__(self) -> Iterator[str | None]:
+        return iter(self._nodes)
+
+    def __len__(self) -> int:
+        return len(self._nodes)
 
 
 def named(operations: Operations, name: str | None) -> Operation:
     """The operation a request means."""
     if name is None and len(operations) == 1:
-        return next(iter(operations.values()))
+        name = next(iter(operations))
     if name not in operations:
         said = "Name one of the operations" if name is None else f"There is no operation named {name[:80]!r}"
         raise Rejected.because("OPERATION_RESOLUTION_FAILURE", said)
     return operations[name]
 
 
+class Kept:
+    """Documents up to a weight. What has to go is the longest unused of the owner who has the most: nobody displaces those
+    of others who have less."""
+
+    def __init__(self, most: int, size: int) -> None:
+        self._most = most
+        self._least = most // size
+        """No document counts for less, so that there are at most `size`."""
+        self._owned: defaultdict[int | None, OrderedDict[Hashable, Operations]] = defaultdict(OrderedDict)
+        self._found: dict[Hashable, tuple[int | None, int]] = {}
+        """Who owns a document, and what it weighed when it was last asked for."""
+        self._held: Counter[int | None] = Counter()
+        self.weight = 0
+
+    def __len__(self) -> int:
+        return len(self._found)
+
+    def get(self, key: Hashable) -> Operations | None:
+        known = self._found.get(key)
+        if known is None:
+            return None
+        owner, weight = known
+        operations = self._owned[owner][key]
+        self._owned[owner].move_to_end(key)
+        if self._weighed(operations) != weight:  # it was planned meanwhile
+            self._weigh(key, owner, operations)
+        return operations
+
+    def put(self, key: Hashable, operations: Operations, owner: int | None, *, first_to_go: bool = False) -> None:
+        self.drop(key)
+        self._owned[owner][key] = operations
+        if first_to_go:
+            self._owned[owner].move_to_end(key, last=False)
+        self._weigh(key, owner, operations)
+        while self.weight > self._most:
+            self.drop(next(iter(self._owned[max(self._held, key=self._held.__getitem__)])))
+
+    def has_room(self, length: int, owner: int | None) -> bool:
+        """Would a document that was read now stay: is there room, or has somebody else more than the owner would have."""
+        weight = max(length, self._least)
+        if self.weight + weight <= self._most:
+            return True
+        return self._held[owner] + weight <= max(self._held.values(), default=0)
+
+    def drop(self, key: Hashable) -> None:
+        if (known := self._found.pop(key, None)) is None:
+            return
+        owner, weight = known
+        self.weight -= weight
+        self._held[owner] -= weight
+        del self._owned[owner][key]
+        if not self._owned[owner]:
+            del self._owned[owner], self._held[owner]
+
+    def _weigh(self, key: Hashable, owner: int | None, operations: Operations) -> None:
+        weight = self._weighed(operations)
+        more = weight - self._found.get(key, (owner, 0))[1]
+        self._found[key] = (owner, weight)
+        self._held[owner] += more
+        self.weight += more
+
+    def _weighed(self, operations: Operations) -> int:
+        return max(operations.weight, self._least)
+
+
 class Documents:
-    """The latest documents, by their text."""
+    """The latest documents, by their text. One that several organizations send belongs to the one that sent it first."""
 
     def __init__(self, schema: strawberry.Schema, limits: Limits, *, suggestions: bool, size: int = 1_000) -> None:
         self._strawberry = schema
         self._schema = schema._schema
         self._limits = limits
         self._suggestions = suggestions
-        self._size = size
+        self._rules = rules_within(limits)
         self._pricing = Pricing(schema._schema)
-        self._known: OrderedDict[str, Mapping[str | None, Operation]] = OrderedDict()
+        self._kept = Kept(MOST_CHARACTERS, size)
 
     def known(self, source: str) -> Operations | None:
         """The operations of a document that was read before."""
-        operations = self._known.get(source)
-        if operations is not None:
-            self._known.move_to_end(source)
-        return operations
+        return self._kept.get(source)
 
-    def read(self, source: str) -> Operations:
-        """The operations of a document, or Rejected with everything that is wrong with it."""
+    def read(self, source: str, owner: int | None = None) -> Operations:
+        """The operations of a document of an organization, or Rejected with everything that is wrong with it."""
         operations = self._read(source)
         if len(source) <= CACHED_LENGTH:
-            self._known[source] = operations
-            if len(self._known) > self._size:
-                self._known.popitem(last=False)
+            self._kept.put(source, operations, owner)
         return operations
 
     def _read(self, source: str) -> Operations:
         document = self._parsed(source)
         check_document(document, self._limits)
-        errors = validate(self._schema, document, max_errors=20, hide_suggestions=not self._suggestions)
+        errors = validate(
+            self._schema, document, self._rules, max_errors=MOST_ERRORS, hide_suggestions=not self._suggestions
+        )
+        if errors and errors[-1].message == ABORTED:
+            raise Rejected.because("OPERATION_TOO_COMPLEX", "Too many fields and fragments overlap")
         if errors:
             raise Rejected([_invalid(error) for error in errors])
-        fragments = {d.name.value: d for d in document.definitions if isinstance(d, FragmentDefinitionNode)}
-        operations = {}
-        for node in document.definitions:
-            if isinstance(node, OperationDefinitionNode):
-                name = node.name.value if node.name else None
-                roots = tuple(field.name.value for field in root_fields(node, fragments))
-                needed = needs(self._schema, document, node)
-                price = self._pricing.price(node, fragments)
-                prepared = Prepared(self._strawberry, document, node)
-                guesses = node.operation is OperationType.MUTATION and any(n.permission == PUBLIC for n in needed)
-                operations[name] = Operation(
-                    document, node, name, node.operation, roots, needed, prepared, price, guesses
-                )
-        if not operations:
+        nodes = [node for node in document.definitions if isinstance(node, OperationDefinitionNode)]
+        if not nodes:
             raise Rejected.because("OPERATION_RESOLUTION_FAILURE", "The document holds no operation")
-        return operations
+        by_name = {node.name.value if node.name else None: node for node in nodes}
+        return Operations(len(source), by_name, partial(self._made, document))
+
+    def _made(self, document: DocumentNode, node: OperationDefinitionNode) -> Operation:
+        fragments = {d.name.value: d for d in document.definitions if isinstance(d, FragmentDefinitionNode)}
+        name = node.name.value if node.name else None
+        roots = tuple(field.name.value for field in root_fields(node, fragments))
+        needed = needs(self._schema, document, node)
+        price = self._pricing.price(node, fragments)
+        prepared = Prepared(self._strawberry, document, node)
+        guesses = node.operation is OperationType.MUTATION and any(n.permission == PUBLIC for n in needed)
+        return Operation(document, node, name, node.operation, roots, needed, prepared, price, guesses)
 
     def _parsed(self, source: str) -> DocumentNode:
+        if len(source) > (most := self._limits.tokens * CHARACTERS_TO_A_TOKEN):
+            raise too_complex("Characters of the document", len(source), most)
         try:
-            return parse(source, max_lexical_tokens=self._limits.tokens, max_comments=self._limits.tokens)
+            document = parse(source, max_lexical_tokens=self._limits.tokens, max_comments=self._limits.tokens)
         except GraphQLSyntaxError as error:
             if "contains more than" in error.message:
                 said = f"The document has more than {self._limits.tokens} tokens"
@@ -124,6 +234,18 @@ class Documents:
             if "nested too deeply" in error.message:
                 raise Rejected.because("OPERATION_TOO_COMPLEX", "The document is nested too deeply") from None
             raise Rejected([error]) from None
+        _part(document)
+        return document
+
+
+def _part(document: DocumentNode) -> None:
+    """Tokens refer to those before and after them: a document that is forgotten would stay until all of the memory is
+    searched for such circles, which is hardly ever."""
+    assert document.loc is not None
+    token: Token | None = document.loc.start_token
+    while token is not None:
+        following, token.prev, token.next = token.next, None, None
+        token = following
 
 
 def _invalid(error: GraphQLError) -> GraphQLError:

@@ -73,7 +73,7 @@ class Gate:
             await self._charging.charge(request.bill, operation.price(request.variables), actor)
             self._check_sign_ins(operation, actor)
         except (Fault, Rejected) as refusal:
-            metrics.operations.labels("unknown", "rejected").inc()
+            metrics.answered("unknown", "rejected").inc()
             if isinstance(refusal, Rejected):
                 refusal.extensions = request.bill.extensions
                 raise
@@ -82,18 +82,21 @@ class Gate:
 
     async def _operation(self, request: Request, actor: Actor) -> Operation:
         """The document from a cache, or read: that is paid for besides the price, also where it is refused."""
-        hash = request.document_hash
+        operations = self._known(request, actor) or await self._read(request, actor)
+        return named(operations, request.operation_name)
+
+    def _known(self, request: Request, actor: Actor) -> Operations | None:
+        """By its hash; else by its text, which a client may send along with a hash nobody has registered."""
+        hash, operations = request.document_hash, None
         if hash is not None:
             operations = self._trusted.known(hash, actor)
-        else:
-            operations = None if actor.documents_required else self._documents.known(request.query)
-        if operations is None:
-            await self._charging.reading(actor, len(request.query))
-            operations = await self._read(request, actor)
-        return named(operations, request.operation_name)
+        if operations is None and request.query and not actor.documents_required:
+            operations = self._documents.known(request.query)
+        return operations
 
     async def _read(self, request: Request, actor: Actor) -> Operations:
         if request.document_hash is not None:
+            await self._charging.reading(actor, 0)
             source = await self._trusted.source(request.document_hash, actor)
             if source is not None:
                 await self._charging.reading(actor, len(source))
@@ -103,7 +106,8 @@ class Gate:
         if actor.documents_required:
             said = "This app may send trusted documents only, by their id"
             raise Rejected.because("FORBIDDEN", said, reason="TRUSTED_DOCUMENT_REQUIRED")
-        return self._documents.known(request.query) or self._documents.read(request.query)
+        await self._charging.reading(actor, len(request.query))
+        return self._documents.known(request.query) or self._documents.read(request.query, actor.organization_id)
 
     def _check_sign_ins(self, operation: Operation, actor: Actor) -> None:
         """Mutations open to anybody are where passwords are guessed."""

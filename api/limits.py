@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from graphql import (
+    ASTValidationRule,
     DocumentNode,
     FieldNode,
     FragmentDefinitionNode,
@@ -15,8 +16,11 @@ from graphql import (
     InlineFragmentNode,
     OperationDefinitionNode,
     OperationType,
+    OverlappingFieldsCanBeMergedRule,
     SelectionSetNode,
     StringValueNode,
+    ValidationContext,
+    specified_rules,
 )
 from graphql.language import Node
 from graphql.language.ast import QUERY_DOCUMENT_KEYS
@@ -28,10 +32,19 @@ MOST_REPEATS = 20
 """The same field, fragment or `... on` side by side: validation compares each with each."""
 TOKENS_TO_A_FRAGMENT = 20
 """There may be a fragment to so many tokens a document may have: validation compares each fragment with each as well."""
+TOKENS_TO_AN_OPERATION = 50
+"""And an operation to so many: each is validated together with all fragments it reaches."""
+CHARACTERS_TO_A_TOKEN = 100
+"""Strings and comments are read by the character, before there is a token to count."""
+COMPARISONS_TO_A_TOKEN = 5
+"""What validation may compare, field with field and fragment with fragment, by the tokens a document may have. All operations
+of client-examples together take 24; thirty fragments that overlap took 85,000."""
 MOST_NESTING = 32
 """Levels of lists and objects in the variables; the deepest input of the schema has fewer than ten."""
 MOST_NESTED = 20_000
 """Lists and objects in the variables: coercing them is work no timeout can interrupt."""
+ABORTED = "Validation aborted."
+"""The last error of a validation that took too long."""
 _LOOKED_INTO = (str, list, dict)
 
 
@@ -56,9 +69,15 @@ def too_complex(what: str, asked: int, limit: int, **details: Any) -> Rejected:
 
 def check_document(document: DocumentNode, limits: Limits) -> None:
     """One walk for what counts anywhere in the text, then the depth of each operation through its fragments."""
-    fragments = {d.name.value: d for d in document.definitions if isinstance(d, FragmentDefinitionNode)}
-    if len(fragments) > (most := limits.tokens // TOKENS_TO_A_FRAGMENT):
-        raise too_complex("Fragments", len(fragments), most)
+    parts = [d for d in document.definitions if isinstance(d, FragmentDefinitionNode)]
+    operations = [d for d in document.definitions if isinstance(d, OperationDefinitionNode)]
+    for what, asked, tokens in (
+        ("Fragments", len(parts), TOKENS_TO_A_FRAGMENT),
+        ("Operations in one document", len(operations), TOKENS_TO_AN_OPERATION),
+    ):
+        if asked > (most := limits.tokens // tokens):
+            raise too_complex(what, asked, most)
+    fragments = {part.name.value: part for part in parts}
     aliases = 0
     stack: list[Node] = [document]
     while stack:
@@ -79,9 +98,20 @@ def check_document(document: DocumentNode, limits: Limits) -> None:
                 stack.extend(child)
     if aliases > limits.aliases:
         raise too_complex("Aliases", aliases, limits.aliases)
-    for operation in document.definitions:
-        if isinstance(operation, OperationDefinitionNode):
-            _check_operation(operation, fragments, limits)
+    known: dict[str, int] = {}
+    for operation in operations:
+        _check_operation(operation, fragments, limits, known)
+
+
+def rules_within(limits: Limits) -> list[type[ASTValidationRule]]:
+    """The rules of validation; the one that compares fields gives up where that takes too long, which is told by ABORTED."""
+
+    class Merging(OverlappingFieldsCanBeMergedRule):
+        def __init__(self, context: ValidationContext) -> None:
+            super().__init__(context)
+            self.rule_context.remaining_complexity_budget = limits.tokens * COMPARISONS_TO_A_TOKEN
+
+    return [Merging if rule is OverlappingFieldsCanBeMergedRule else rule for rule in specified_rules]
 
 
 def _check_repeats(selections: SelectionSetNode) -> None:
@@ -102,9 +132,12 @@ def _meant(node: Node) -> tuple[str, str | None]:
 
 
 def _check_operation(
-    operation: OperationDefinitionNode, fragments: Mapping[str, FragmentDefinitionNode], limits: Limits
+    operation: OperationDefinitionNode,
+    fragments: Mapping[str, FragmentDefinitionNode],
+    limits: Limits,
+    known: dict[str, int],
 ) -> None:
-    depth = _depth(operation.selection_set, fragments, {}, frozenset())
+    depth = _depth(operation.selection_set, fragments, known, frozenset())
     if depth > limits.depth:
         raise too_complex("Depth", depth, limits.depth)
     roots = root_fields(operation, fragments)

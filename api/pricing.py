@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 from graphql import (
+    ArgumentNode,
     BooleanValueNode,
     FieldNode,
     FragmentDefinitionNode,
@@ -125,6 +126,7 @@ class _Made:
             if variable.default_value is not None
         }
         self._priced: dict[tuple[str, _Size | None], Term] = {}
+        self._sizes: dict[tuple[Any, ...], _Size] = {}
         self.steps: list[Callable[[Variables, Known], int]] = []
         root = schema.get_root_type(operation.operation)
         self.total = plus([cost.OPERATION, self._selection(root, operation.selection_set, None)])
@@ -169,25 +171,30 @@ class _Made:
         entries: Term = 1
         below: _Size | None = None
         if said is not None:
-            stated = self._entries(node, said)
             if said.sized_fields:
-                below = _Size(stated, frozenset(said.sized_fields))
+                below = self._below(node, said)
             else:
-                entries = stated
+                entries = self._entries(node, said)
         elif _is_list(definition.type) and is_composite_type(get_named_type(definition.type)):
             asked = sizes is not None and sizes.fields is not None and name in sizes.fields
             entries = sizes.entries if asked and sizes is not None else cost.LIST
         inner = self._selection(get_named_type(definition.type), node.selection_set, below)
         return plus([weight.field, times(entries, plus([weight.each, inner]))])
 
+    def _below(self, node: FieldNode, said: cost.ListSize) -> _Size:
+        """The size of the lists below a field. The same arguments give the same object: a fragment that is spread below a
+        hundred fields is priced once, also where its size is a variable and so a function, which equals only itself."""
+        stated = [a.value for a in _slicing(node, said)]
+        names = [f"${v.name.value}" if isinstance(v, VariableNode) else repr(self._value(v)) for v in stated]
+        fields = frozenset(said.sized_fields or ())
+        key = (*names, said.assumed_size, fields)
+        if key not in self._sizes:
+            self._sizes[key] = _Size(self._entries(node, said), fields)
+        return self._sizes[key]
+
     def _entries(self, node: FieldNode, said: cost.ListSize) -> Term:
         """The largest of the slicing arguments that are given, else the assumed size."""
-        wanted = said.slicing_arguments or ()
-        given = [
-            self._value(a.value)
-            for a in node.arguments or ()
-            if a.name.value in wanted and not isinstance(a.value, NullValueNode)
-        ]
+        given = [self._value(a.value) for a in _slicing(node, said)]
         if not given:
             return said.assumed_size
         if all(not callable(one) for one in given):
@@ -223,6 +230,11 @@ class _Made:
         if isinstance(node, BooleanValueNode):
             return node.value
         return [None] * len(node.values) if isinstance(node, ListValueNode) else 1
+
+
+def _slicing(node: FieldNode, said: cost.ListSize) -> list[ArgumentNode]:
+    wanted = said.slicing_arguments or ()
+    return [a for a in node.arguments or () if a.name.value in wanted and not isinstance(a.value, NullValueNode)]
 
 
 def plus(terms: list[Term]) -> Term:

@@ -27,7 +27,7 @@ from api.told import Outlet, Told
 from schema import permissions
 from schema.context import Context
 from schema.feed import Cursor
-from schema.subscribe import Together
+from schema.subscribe import Pay, Together
 
 REST = 2
 """A group rests for this many times as long as it took to tell its members, so that the more there are, the more events go
@@ -53,9 +53,20 @@ class Streams:
         if operation.kind is not OperationType.SUBSCRIPTION:
             yield await self.graphql.run(operation, request, caller.actor)
             return
+        async with aclosing(self._subscription(operation, request, caller, outlet)) as answers:
+            try:
+                async for answer in answers:
+                    yield answer
+            except asyncio.CancelledError as cancelled:
+                # A task keeps what it was cancelled by, and that the frames it came through with all that is in them.
+                raise cancelled.with_traceback(None) from None
+
+    async def _subscription(
+        self, operation: Operation, request: Request, caller: Caller, outlet: Outlet | None
+    ) -> AsyncGenerator[Answer, None]:
         actor = caller.actor
         context = self.graphql.context(actor, request, turns=self._turns)
-        executor = self._executor(operation, request.variables, context)
+        executor = self._executor(operation, request.variables, context, request.bill.catch_up)
         if isinstance(executor, list):
             yield refused(executor, actor.request_id)
             return
@@ -81,12 +92,24 @@ class Streams:
         except Exception as error:
             yield broken(error, actor.request_id)
         finally:
-            await context.close()
+            await self._let_go(context, executor)
 
-    def _executor(self, operation: Operation, variables: dict[str, Any], context: Context) -> Any:
+    async def _let_go(self, context: Context, executor: Any) -> None:
+        """End it, and undo the circles: seat and loaders refer to their context, an executor to its own methods. What refers
+        to itself stays until all of the memory is searched, which is hardly ever."""
+        try:
+            await context.close()
+        finally:
+            context.hub = self.groups.hub
+            del context.loaders, executor.async_helpers
+
+    def _executor(
+        self, operation: Operation, variables: dict[str, Any], context: Context, pay: Pay | None = None
+    ) -> Any:
         return ExecutorThrowingOnIncremental.build(
             self.graphql.schema,
             operation.document,
+            root_value=pay,
             context_value=context,
             raw_variable_values=variables,
             operation_name=operation.name,
@@ -123,10 +146,14 @@ class Streams:
                         return
                     await asyncio.sleep(0)  # the sockets are written to now
                     await asyncio.sleep(min(REST * (perf_counter() - began), LONGEST_REST))
+        except asyncio.CancelledError:
+            if not group.ended:
+                raise
+            # Its last member has left. That is an end like any other: a task that was cancelled would keep its frames.
         except Exception as error:
             group.fail(error)
         finally:
-            await context.close()
+            await self._let_go(context, executor)
 
     async def _told(self, executor: Any, together: Together, context: Context) -> list[Told]:
         """The answers of events that were read together; links of all of them are read by one statement as well."""

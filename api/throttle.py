@@ -7,10 +7,28 @@ from collections import Counter, OrderedDict
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from time import monotonic
+from typing import TypeVar
+
+K = TypeVar("K")
+V = TypeVar("V")
+PASSED_OVER = 32
+"""So many are looked at for one that may be forgotten; then whoever comes next is."""
+
+
+def make_room(kept: OrderedDict[K, V], size: int, held: Callable[[V], bool]) -> None:
+    """Forget those not seen longest, but pass over who is held back just now: who has many keys could else have the one
+    forgotten that is spent."""
+    while len(kept) > size:
+        for _ in range(PASSED_OVER):
+            key = next(iter(kept))
+            if not held(kept[key]):
+                break
+            kept.move_to_end(key)
+        kept.popitem(last=False)
 
 
 class Throttle:
-    """A token bucket per key. Forgets the keys it has not seen longest, which are full again anyway."""
+    """A token bucket per key. Forgets the keys it has not seen longest, and those that have nothing left after the others."""
 
     def __init__(
         self, *, per_minute: int, burst: int, size: int = 10_000, clock: Callable[[], float] = monotonic
@@ -30,8 +48,7 @@ class Throttle:
         needed = min(max(cost, 1), self._burst)
         granted = tokens >= needed
         self._buckets[key] = (tokens - cost if granted else tokens, now)
-        if len(self._buckets) > self._size:
-            self._buckets.popitem(last=False)
+        make_room(self._buckets, self._size, lambda bucket: bucket[0] + (now - bucket[1]) * self._rate < 1)
         return 0 if granted else max(1, math.ceil((needed - tokens) / self._rate))
 
 

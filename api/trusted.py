@@ -10,7 +10,7 @@ from typing import Any
 
 from sqlalchemy import text
 
-from api.documents import Documents, Operations
+from api.documents import Documents, Kept, Operations
 from api.limits import Limits
 from db.actor import Actor
 from db.session import Database
@@ -18,7 +18,7 @@ from db.session import Database
 TOKENS_TIMES = 10
 """A trusted document may have this many times the tokens of one that was just made up."""
 MOST_CHARACTERS = 4_000_000
-"""Of the documents kept: what is made of one takes up to a hundred times its length."""
+"""Of the documents kept, as `api/documents.py` weighs them."""
 UNKNOWN_SECONDS = 1.0
 """So long an unknown hash is believed to be unknown."""
 
@@ -34,16 +34,13 @@ class Trusted:
         self._documents = documents
         self._database = database
         self._size = size
-        self._known: OrderedDict[tuple[int | None, str], Operations] = OrderedDict()
-        self._lengths: dict[tuple[int | None, str], int] = {}
-        self._characters = 0
+        self._kept = Kept(MOST_CHARACTERS, size)
         self._unknown: OrderedDict[tuple[int | None, str], float] = OrderedDict()
 
     def known(self, hash: str, actor: Actor) -> Operations | None:
         """One of the caller's organization, or of the server."""
         for key in ((actor.organization_id, hash), (None, hash)):
-            if (operations := self._known.get(key)) is not None:
-                self._known.move_to_end(key)
+            if (operations := self._kept.get(key)) is not None:
                 return operations
         return None
 
@@ -61,29 +58,24 @@ class Trusted:
 
     def read(self, hash: str, source: str, actor: Actor) -> Operations:
         """Its operations, kept; Rejected where it does not fit the schema any more."""
-        operations = self._documents.known(source) or self._documents.read(source)
-        self._keep((actor.organization_id, hash), operations, len(source))
+        organization = actor.organization_id
+        operations = self._documents.known(source) or self._documents.read(source, organization)
+        self._kept.put((organization, hash), operations, organization)
         return operations
 
     def ahead(self, organization: int | None, hash: str, source: str) -> bool:
-        """Read and plan a document nobody has asked for yet. It is the first to be forgotten; False where there is no room."""
+        """Read and plan a document nobody has asked for yet. Of its organization's it is the first to be forgotten; False
+        where it would be forgotten at once."""
         key = (organization, hash)
-        if self._characters + len(source) > MOST_CHARACTERS or len(self._known) >= self._size:
+        if self._kept.get(key) is not None:
+            return True
+        if not self._kept.has_room(len(source), organization):
             return False
-        if key not in self._known:
-            operations = self._documents.known(source) or self._documents.read(source)
-            for operation in operations.values():
-                operation.prepared.ahead()
-            self._keep(key, operations, len(source))
-            self._known.move_to_end(key, last=False)
+        operations = self._documents.known(source) or self._documents.read(source, organization)
+        for operation in operations.values():
+            operation.prepared.ahead()
+        self._kept.put(key, operations, organization, first_to_go=True)
         return True
-
-    def _keep(self, key: tuple[int | None, str], operations: Operations, length: int) -> None:
-        self._characters += length - self._lengths.get(key, 0)
-        self._known[key], self._lengths[key] = operations, length
-        while self._characters > MOST_CHARACTERS or len(self._known) > self._size:
-            old, _ = self._known.popitem(last=False)
-            self._characters -= self._lengths.pop(old)
 
 
 def _forget(kept: OrderedDict[tuple[int | None, str], Any], size: int) -> None:

@@ -6,7 +6,7 @@ from contextlib import aclosing
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import Enum
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, Protocol, TypeVar, cast
 
 import strawberry
 from sqlalchemy import ColumnElement
@@ -62,6 +62,19 @@ class Together:
     shown: list[Event[Any]]
 
 
+class Pay(Protocol):
+    """What the API hands to a subscription as its root value: who catches up pays for it."""
+
+    async def __call__(self, *, looked: int = 0, shown: int = 0) -> None:
+        """Pay for missed events that were looked at, or for objects that are to be shown, and wait until there is enough for
+        it. No transaction is to be open meanwhile."""
+        ...
+
+
+async def _free(*, looked: int = 0, shown: int = 0) -> None:
+    """Where nobody counts."""
+
+
 class Subscription:
     """Runs `xEvents`. Between events it holds no transaction; each event is read in one of its own."""
 
@@ -78,6 +91,7 @@ class Subscription:
         snapshot: bool | None = None,
     ) -> AsyncIterator[Event[Any] | Together]:
         context = info.context
+        pay = cast("Pay | None", info.root_value) or _free
         condition = self.listing.condition(where)
         pause = _pause(min_interval_ms)
         if context.together:
@@ -90,14 +104,15 @@ class Subscription:
         if start is None and snapshot is True:
             start = Cursor(await context.hub.position(), 0)
         if start is not None and start.shown is not None:
-            async with aclosing(self._snapshot(context, start, condition)) as shown:
+            async with aclosing(self._snapshot(context, start, condition, pay)) as shown:
                 async for event in shown:
                     yield event
                     await context.renew()
-        async with aclosing(self._batches(context, None if start is None else start.pos, pause)) as batches:
-            async for batch in batches:
+        async with aclosing(self._batches(context, None if start is None else start.pos, pause, pay)) as batches:
+            async for missed, batch in batches:
                 for first in range(0, len(batch), TOGETHER):
-                    async with aclosing(self._shown(context, batch[first : first + TOGETHER], condition)) as shown:
+                    events = batch[first : first + TOGETHER]
+                    async with aclosing(self._shown(context, events, condition, pay if missed else None)) as shown:
                         async for event in shown:
                             yield event
                             await context.renew()
@@ -121,50 +136,59 @@ class Subscription:
                     yield Together(came, await self._all_shown(context, came, condition))
 
     async def _snapshot(
-        self, context: Context, start: Cursor, condition: ColumnElement[bool] | None
+        self, context: Context, start: Cursor, condition: ColumnElement[bool] | None, pay: Pay
     ) -> AsyncGenerator[Event[Any], None]:
         """The objects in the order of their keys. A cursor among them is of a snapshot under way, which goes on from
         there; that of the last is the position the snapshot was begun at."""
-        shown = start.shown or 0
-        for _ in range(MOST_SNAPSHOT // TOGETHER):
+        shown, left = start.shown or 0, MOST_SNAPSHOT
+        while left > 0:
+            asked_as = context.actor
             async with context.read(self.node.__declared__.permission) as tx:
                 found = await after_key(tx, self.node, shown, condition, TOGETHER + 1)
             await context.renew()
             page = list(found.items())[:TOGETHER]
-            for shown, item in page:
+            for key, item in page:
+                await pay(shown=1)
+                if context.actor is not asked_as:  # the caller's rights have changed meanwhile: the rest is read again
+                    break
+                shown, left = key, left - 1
                 last = len(found) <= TOGETHER and shown == page[-1][0]
                 yield _event("snapshot", Cursor(start.pos, None if last else shown), datetime.now(UTC), item)
-            if len(found) <= TOGETHER:
-                return
+            else:
+                if len(found) <= TOGETHER:
+                    return
         yield _event("resync", Cursor(start.pos), datetime.now(UTC), None)
 
     async def _batches(
-        self, context: Context, start: int | None, pause: float | None
-    ) -> AsyncGenerator[list[HubEvent], None]:
-        """What was missed, then what happens. The feed is opened when most of the log is read, so that little waits in it;
-        then the log is read up to where the feed began: a position comes from the one or from the other."""
+        self, context: Context, start: int | None, pause: float | None, pay: Pay
+    ) -> AsyncGenerator[tuple[bool, list[HubEvent]], None]:
+        """What was missed, then what happens, and which of the two it is. The feed is opened when most of the log is read, so
+        that little waits in it; then the log is read up to where the feed began: a position comes from the one or from the
+        other."""
         hub, declared = context.hub, self.node.__declared__
         seen = start
         if seen is not None:
-            async with aclosing(self._missed(context, seen, await hub.position())) as pages:
+            async with aclosing(self._missed(context, seen, await hub.position(), pay)) as pages:
                 async for reached, page in pages:
                     seen = reached
-                    yield page if pause is None else coalesced(page)
+                    yield True, page if pause is None else coalesced(page)
         feed = hub.listen(context.actor, declared.name, declared.permission, divided=declared.divided)
         async with aclosing(feed):
             if seen is not None:
-                async with aclosing(self._missed(context, seen, feed.since)) as pages:
+                async with aclosing(self._missed(context, seen, feed.since, pay)) as pages:
                     async for reached, page in pages:
                         seen = reached
-                        yield page if pause is None else coalesced(page)
+                        yield True, page if pause is None else coalesced(page)
                 feed.begin_after(seen)
             while True:
                 batch = await feed.batch()
-                yield batch if pause is None else coalesced(batch)
+                yield False, batch if pause is None else coalesced(batch)
                 if pause is not None:
                     await asyncio.sleep(pause)
 
-    async def _missed(self, context: Context, seen: int, upto: int) -> AsyncGenerator[tuple[int, list[HubEvent]], None]:
+    async def _missed(
+        self, context: Context, seen: int, upto: int, pay: Pay
+    ) -> AsyncGenerator[tuple[int, list[HubEvent]], None]:
         """Pages of the log between two positions, each with the position it reaches to; where the log does not reach back,
         one event that says so."""
         declared = self.node.__declared__
@@ -176,6 +200,7 @@ class Subscription:
             if not resumable:
                 yield newest, [_missing(newest)]
                 return
+            await pay(looked=len(page))
             full = len(page) == PAGE
             seen = page[-1].pos if full else max(seen, upto)
             yield seen, page
@@ -192,18 +217,22 @@ class Subscription:
         ]
 
     async def _shown(
-        self, context: Context, events: list[HubEvent], condition: ColumnElement[bool] | None
+        self, context: Context, events: list[HubEvent], condition: ColumnElement[bool] | None, pay: Pay | None = None
     ) -> AsyncGenerator[Event[Any], None]:
         """Events with their objects; those whose object is out of sight, or not asked for, are left out."""
         asked_as = None
         found: dict[int, Any] = {}
         for event in events:
             if context.actor is not asked_as:  # at first, and when the caller's rights have changed meanwhile
-                asked_as = context.actor
-                found = await self._read(context, events, condition)
+                asked_as, found = context.actor, await self._read(context, events, condition)
+            if pay is not None and _told(event, found):
+                await context.renew()
+                await pay(shown=1)
+                if context.actor is not asked_as:
+                    asked_as, found = context.actor, await self._read(context, events, condition)
             if event.resync_required:
                 yield _event("resync", Cursor(event.pos), event.occurred_at, None, event.changed_fields)
-            elif event.operation == "delete" or event.entity_id in found:
+            elif _told(event, found):
                 item = None if event.operation == "delete" else found[event.entity_id]
                 yield _event(event.operation, Cursor(event.pos), event.occurred_at, item, event.changed_fields)
 
@@ -216,6 +245,10 @@ class Subscription:
             return {}
         async with context.read(self.node.__declared__.permission) as tx:
             return await found_where(tx, self.node, keys, condition)
+
+
+def _told(event: HubEvent, found: dict[int, Any]) -> bool:
+    return event.resync_required or event.operation == "delete" or event.entity_id in found
 
 
 def _pause(milliseconds: Any) -> float | None:

@@ -8,8 +8,11 @@ from collections.abc import AsyncIterator
 
 import pytest
 
+from api import charging
 from api.buckets import PART, Allowance, Buckets, Lease, Limited
+from api.charging import Bill, Charging
 from api.leases import Leases
+from api.throttle import Throttle
 from db.actor import Actor
 from db.session import Database
 from tests.api.conftest import Live, serving
@@ -118,6 +121,80 @@ async def test_who_is_not_signed_in_is_held_by_address(leases: Counted) -> None:
     assert leases.asked == 0
 
 
+async def test_strangers_displace_each_other_only_and_those_who_owe_last(leases: Counted, tenant: Tenant) -> None:
+    buckets = Buckets(leases, Allowance(500, 10_000, 100), size=3, clock=lambda: 0.0)
+    mine = await buckets.purse(tenant.actor())
+    owing = await buckets.purse(Actor(None, client_ip="10.0.0.1"))
+    buckets.owe(owing, 5_000)
+    for n in range(2, 50):
+        await buckets.purse(Actor(None, client_ip=f"10.0.0.{n}"))
+    assert await buckets.purse(Actor(None, client_ip="10.0.0.1")) is owing
+    assert await buckets.purse(tenant.actor()) is mine
+    for n in range(100, 110):  # everybody owes: there is an end to it all the same
+        buckets.owe(await buckets.purse(Actor(None, client_ip=f"10.0.0.{n}")), 5_000)
+    assert len(buckets._strangers) == 3
+    await buckets.close()
+
+
+async def test_a_caller_who_owes_is_not_forgotten_for_others(leases: Counted, tenant: Tenant) -> None:
+    buckets = Buckets(leases, Allowance(500, 10_000, 1), size=2)
+    owing = await buckets.purse(tenant.actor())
+    buckets.owe(owing, 5_000)
+    for role in ("viewer", "planner", "operator"):
+        await buckets.purse(tenant.actor(role))
+    assert await buckets.purse(tenant.actor()) is owing
+    assert len(buckets._purses) == 2
+    await buckets.close()
+
+
+def test_who_has_no_attempt_left_is_not_forgotten_for_other_addresses() -> None:
+    throttle = Throttle(per_minute=1, burst=2, size=3, clock=lambda: 0.0)
+    assert [throttle.wait("guesser") for _ in range(3)] == [0, 0, 60]
+    for n in range(50):
+        throttle.wait(f"other {n}")
+    assert throttle.wait("guesser") == 60
+    assert len(throttle._buckets) == 3
+
+
+async def test_what_was_paid_and_did_not_run_is_given_back_once(leases: Counted, tenant: Tenant) -> None:
+    buckets = Buckets(leases, Allowance(500, 10_000, 1))
+    bill, purse = Bill(), await buckets.purse(tenant.actor())
+    bill.refund()
+    before = purse.tokens
+    await Charging(buckets).charge(bill, 300, tenant.actor())
+    assert purse.tokens == before - 300
+    bill.refund()
+    bill.refund()
+    assert purse.tokens == before
+    buckets.give_back(purse, 1_000_000)
+    assert purse.tokens == purse.allowance.bucket
+    await buckets.close()
+
+
+async def test_catching_up_waits_for_the_bucket(leases: Counted, monkeypatch: pytest.MonkeyPatch) -> None:
+    clock, waits = [0.0], []
+
+    async def sleep(seconds: float) -> None:
+        waits.append(seconds)
+        clock[0] += seconds
+
+    monkeypatch.setattr(charging.asyncio, "sleep", sleep)  # type: ignore[attr-defined]
+    buckets = Buckets(
+        leases, Allowance(500, 10_000, 100), clock=lambda: clock[0]
+    )  # a tenth for strangers: 1,000 and 10
+    bill = Bill()
+    await bill.catch_up(shown=1)
+    await Charging(buckets).charge(bill, 200, Actor(None, client_ip="10.0.0.1"))
+    for _ in range(4):
+        await bill.catch_up(shown=1)
+    assert waits == []
+    await bill.catch_up(looked=50)
+    await bill.catch_up(shown=1)
+    assert waits == [5, 20]
+    await bill.catch_up(shown=1_000)  # more than a bucket holds costs all of it
+    assert waits[2:] == [100]
+
+
 @pytest.fixture(scope="module")
 async def poor(urls: Urls, database: Database) -> AsyncIterator[Live]:
     async with serving(urls, database, cost_limit=1_000, cost_bucket=4_000, cost_restore_per_second=10) as live:
@@ -176,3 +253,23 @@ async def test_documents_are_paid_for_by_their_length(poor: Live, tenant: Tenant
         assert seen[0] == (400 if wrong == "nothing" else 200)
         assert seen[-1] == 429
     assert (await poor.post("{ me { account { id } } }", token=await poor.token(tenant, "viewer"))).status_code == 200
+
+
+async def test_what_was_sent_away_before_it_ran_costs_nothing(urls: Urls, database: Database, tenant: Tenant) -> None:
+    little = {
+        "max_operations_at_once": 1,
+        "max_wait_seconds": 0.05,
+        "cost_bucket": 4_000,
+        "cost_restore_per_second": 10,
+    }
+    async with serving(urls, database, **little) as live:
+        token = await live.token(tenant)
+        busy = asyncio.create_task(live.post("{ slow }", token=token))
+        while "unison_operations_in_flight 0.0" in (await live.client.get("/metrics")).text:
+            await asyncio.sleep(0.01)
+        late = await live.post(PAGES, token=token, variables={"n": 198})
+        assert late.status_code == 503
+        cost = late.json()["extensions"]["cost"]
+        assert cost["requested"] == 200
+        assert cost["bucket"]["available"] > 3_850
+        busy.cancel()

@@ -5,15 +5,22 @@ The second half checks what auditors of GraphQL servers look for, by their publi
 
 from __future__ import annotations
 
+import gc
 import json
+import weakref
 from collections.abc import AsyncIterator
 from typing import Any
 
 import httpx
 import pytest
-from graphql import get_introspection_query
+from graphql import Token, get_introspection_query
 
+from api import documents as reading
+from api.documents import Documents, named
+from api.limits import Limits
+from api.pricing import Pricing
 from db.session import Database
+from schema.build import build
 from tests.api.conftest import Live, serving
 from tests.api.hostile import COMPLEX, HOSTILE, Hostile
 from tests.conftest import Urls
@@ -52,6 +59,78 @@ async def test_hostile_documents_need_no_account_to_be_refused(urls: Urls, datab
         seen = {code(await server.post(hostile.document)) for hostile in HOSTILE}
     assert {COMPLEX, "UNAUTHENTICATED", "RATE_LIMITED"} < seen  # who asks for much of it is held by address
     assert not seen & {None, "INTERNAL_SERVER_ERROR"}
+
+
+# --- what a document costs, and what is left of it ------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def documents() -> Documents:
+    return Documents(build(), Limits(), suggestions=False)
+
+
+def test_of_many_operations_only_the_one_that_is_named_is_looked_into(
+    documents: Documents, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    priced: list[str] = []
+    price = Pricing.price
+    monkeypatch.setattr(
+        Pricing, "price", lambda self, node, *rest: (priced.append(node.name.value), price(self, node, *rest))[1]
+    )
+    operations = documents.read(
+        " ".join(f"query Q{n} {{ ...F }}" for n in range(20)) + " fragment F on Query { __typename }"
+    )
+    assert [named(operations, "Q7"), named(operations, "Q7")] == [operations["Q7"]] * 2
+    assert priced == ["Q7"]
+    assert (len(operations), "Q19" in operations, "Q20" in operations) == (20, True, False)
+
+
+def _many(organization: int, count: int = 60) -> list[str]:
+    return [f"query Q{organization}x{n} {{ plants(first: 1) {{ nodes {{ id code name }} }} }}" for n in range(count)]
+
+
+def test_who_sends_many_documents_displaces_their_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(reading, "MOST_CHARACTERS", 2_000)
+    documents = Documents(build(), Limits(), suggestions=False, size=1_000)
+    modest, greedy = _many(1, 5), _many(2)
+    for source in modest:
+        documents.read(source, 1)
+    for source in greedy:
+        documents.read(source, 2)
+    assert all(documents.known(source) for source in modest)
+    kept = [source for source in greedy if documents.known(source)]
+    assert kept == greedy[-len(kept) :]
+    assert 2_000 - len(greedy[-1]) <= sum(map(len, modest + kept)) <= 2_000
+
+
+def test_plans_count_as_well(monkeypatch: pytest.MonkeyPatch) -> None:
+    documents = Documents(build(), Limits(), suggestions=False)
+    source = "query A($a: Boolean!, $b: Boolean!) { a: plants { nodes { id @skip(if: $a) } } b: plants { nodes { id @skip(if: $b) } } }"
+    documents.read(source)["A"].prepared.ahead()
+    read = documents._kept.weight
+    documents.known(source)
+    assert documents._kept.weight - read >= 4 * reading.PLAN_CHARACTERS - reading.MOST_CHARACTERS // 1_000
+
+
+def test_a_document_that_is_forgotten_is_gone() -> None:
+    """At once, as nothing in it refers to itself: hardly ever is all of the memory searched for what does."""
+    documents = Documents(build(), Limits(), suggestions=False)
+    left = []
+    for source in _many(3, 10):
+        prepared = named(documents.read(source), None).prepared
+        prepared.ahead()
+        left.append(weakref.ref(prepared))
+    del prepared
+    gc.collect()  # what validation leaves is young, and found soon
+    gc.disable()
+    try:
+        before = sum(isinstance(one, Token) for one in gc.get_objects())
+        for source in _many(3, 10):
+            documents._kept.drop(source)
+        assert [one() for one in left] == [None] * 10
+        assert before - sum(isinstance(one, Token) for one in gc.get_objects()) > 10 * 10
+    finally:
+        gc.enable()
 
 
 async def test_tools_still_read_the_schema(production: Live, token: str) -> None:

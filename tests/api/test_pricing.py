@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +12,9 @@ from graphql import GraphQLSchema, parse
 
 from api.documents import Documents, named
 from api.limits import Limits
-from api.pricing import MOST, Pricing
+from api.pricing import MOST, Pricing, _Made
 from schema.build import build
+from tests.api.hostile import below_sizes
 from tests.api.offline import Client, schema
 
 GOLDEN: list[dict[str, Any]] = json.loads((Path(__file__).parent / "prices.json").read_text(encoding="utf-8"))
@@ -62,6 +64,24 @@ def test_fragments_that_double_are_priced_once_each() -> None:
     price = Pricing(build()._schema).price(parsed.definitions[0], fragments)  # type: ignore[arg-type]
     assert price({"n": 50}) == MOST
     assert price({"n": 0}) == 2
+
+
+def test_fragments_below_sizes_in_variables_are_priced_once_for_each_size(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A size in a variable is a function of the variables, which must not make each place of a fragment another one."""
+    looked = Counter[str]()
+    field = _Made._field
+    monkeypatch.setattr(
+        _Made,
+        "_field",
+        lambda self, parent, node, sizes: (looked.update(["fields"]), field(self, parent, node, sizes))[1],
+    )
+    parsed = parse(below_sizes(levels=5, times=18))
+    fragments = {d.name.value: d for d in parsed.definitions[1:]}  # type: ignore[attr-defined]
+    price = Pricing(build()._schema).price(parsed.definitions[0], fragments)  # type: ignore[arg-type]
+    assert looked["fields"] < 200, "as many as stand in the text, not 18 to the fifth power of them"
+    assert price({"n": 0}) == 2
+    assert price({"n": 1}) > 18**5
+    assert price({"n": 50}) == MOST
 
 
 def test_what_cannot_be_a_size_is_left_to_the_executor(documents: Documents) -> None:

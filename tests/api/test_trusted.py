@@ -15,6 +15,9 @@ import httpx
 import pytest
 from sqlalchemy import text
 
+from api import trusted as trusting
+from api.ahead import read_ahead
+from api.charging import Charging
 from api.documents import Documents
 from api.limits import Limits
 from api.trusted import Trusted
@@ -139,7 +142,7 @@ async def test_odd_ids_and_unknown_ones(live: Live, tenant: Tenant) -> None:
 
 
 async def test_a_trusted_document_may_be_long(live: Live, house: House, tenant: Tenant) -> None:
-    long = " ".join(f"query Q{n} {{ me {{ account {{ email }} }} }}" for n in range(300))
+    long = " ".join(f"query Q{n} {{ me {{ account {{ email id __typename }} }} }}" for n in range(190))
     await register(house, tenant, long)
     token = await live.token(tenant)
     made_up = await live.post(long, token=token, operationName="Q7")
@@ -256,6 +259,87 @@ def counting() -> Iterator[Counter[str]]:
         yield done
     finally:
         sys.setprofile(None)
+
+
+async def test_an_unregistered_hash_beside_a_known_text_asks_and_costs_nothing(
+    live: Live, tenant: Tenant, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """So do Apollo's clients send each request, once they were told the hash is not known."""
+    paid: list[int] = []
+    reading = Charging.reading
+
+    async def counted(self: Charging, actor: Actor, length: int) -> None:
+        paid.append(length)
+        await reading(self, actor, length)
+
+    monkeypatch.setattr(Charging, "reading", counted)
+    monkeypatch.setattr(trusting, "UNKNOWN_SECONDS", 0.0)
+    text = f"query Apollo {{ me {{ account {{ id }} }} }} # {tenant.code}"
+    body = {"query": text, "extensions": {"persistedQuery": {"version": 1, "sha256Hash": hash_of(text)}}}
+    headers = {"authorization": f"Bearer {await live.token(tenant)}"}
+    with Statements(live.app.state.beside) as seen:
+        for _ in range(3):
+            assert "data" in (await live.client.post("/graphql", json=body, headers=headers)).json()
+    assert paid == [0, len(text)], "for the hash and for the text, the first time"
+    assert len([one for one in seen.seen if "trusted_document" in one]) == 1
+
+
+async def test_of_the_documents_of_all_everybody_has_a_share(
+    urls: Urls, tenant: Tenant, stranger: Tenant, admin: asyncpg.Connection
+) -> None:
+    insert = (
+        "insert into app.trusted_documents (organization_id, hash, name, text, created_at)"
+        " select $1, md5($2 || n) || md5(n || $2), 'Q', '{ __typename }', now() - $3 * interval '1 day' + n * interval '1 second'"
+        " from generate_series(1, $4) n"
+    )
+    await admin.execute(insert, tenant.organization_id, "many", 1, 400)
+    await admin.execute(insert, stranger.organization_id, "few", 100, 2)
+    connection = await asyncpg.connect(urls.events)
+    try:
+        found = await connection.fetch("select * from ev.trusted_documents(300)")
+        assert len(found) <= 300
+        of = {
+            org: [row["created_at"] for row in found if row["organization_id"] == org]
+            for org in (tenant.organization_id, stranger.organization_id)
+        }
+        assert len(of[stranger.organization_id]) == 2
+        assert 100 < len(of[tenant.organization_id]) < 300
+        newest = await admin.fetch(
+            "select created_at from app.trusted_documents where organization_id = $1 order by created_at desc limit $2",
+            tenant.organization_id, len(of[tenant.organization_id]),
+        )  # fmt: skip
+        assert of[tenant.organization_id] == [row["created_at"] for row in newest]
+        first = [row["organization_id"] for row in await connection.fetch("select * from ev.trusted_documents(1)")]
+        assert len(first) == 1
+    finally:
+        await connection.close()
+        await admin.execute("delete from app.trusted_documents where text = '{ __typename }' and name = 'Q'")
+
+
+async def test_what_is_too_long_for_the_room_left_keeps_nothing_else_out(
+    urls: Urls, database: Database, house: House, tenant: Tenant, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    short = f"query Short{tenant.code} {{ me {{ account {{ id }} }} }}"
+    long = f"query Long {{ me {{ account {{ id }} }} }} # {tenant.code}" + "x" * 50_000
+    await register(house, tenant, short)
+    await register(house, tenant, long)
+    monkeypatch.setattr(trusting, "MOST_CHARACTERS", 40_000)
+    trusted = Trusted(Documents(build(), Limits(tokens=10_000), suggestions=True), database)
+    await read_ahead(urls.events, trusted)
+    assert trusted.known(hash_of(long), Actor(tenant.organization_id)) is None
+    assert trusted.known(hash_of(short), Actor(tenant.organization_id)) is not None
+
+
+def test_who_registers_many_documents_displaces_their_own(database: Database) -> None:
+    trusted = Trusted(Documents(build(), Limits(), suggestions=True), database, size=4)
+    texts = [f"query Q{n} {{ me {{ account {{ id }} }} }}" for n in range(8)]
+    trusted.read(hash_of(texts[0]), texts[0], Actor(1))
+    for one in texts:
+        trusted.read(hash_of(one), one, Actor(2))
+    assert trusted.known(hash_of(texts[0]), Actor(1)) is not None
+    assert [trusted.known(hash_of(one), Actor(2)) is not None for one in texts] == [False] * 5 + [True] * 3
+    assert trusted.ahead(3, hash_of(texts[1]), texts[1]), "somebody has more than they would"
+    assert not trusted.ahead(2, hash_of(texts[0]), texts[0])
 
 
 async def test_only_the_hubs_role_reads_the_documents_of_all(

@@ -39,7 +39,8 @@ BODIES = {
 
 def outcome(documents: Documents, document: str, limit: int) -> str:
     try:
-        price = named(documents._read(document), None).price({})  # anew, not from the cache
+        operations = documents._read(document)  # anew, not from the cache
+        price = named(operations, next(iter(operations))).price({})
     except Rejected as rejected:
         return str((rejected.errors[0].extensions or {}).get("code", "GRAPHQL_PARSE_FAILED"))
     return f"price {price}" + (": OPERATION_TOO_COMPLEX" if price > limit else "")
