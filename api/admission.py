@@ -83,14 +83,18 @@ class Turns:
         await self._wait(tenant)
 
     def end(self, tenant: Tenant) -> None:
-        """Give the turn back: it goes to the first in the next line that may have one."""
+        """Give the turn back: it goes to the first in the next line that may have it."""
         self._taken -= 1
         self._running[tenant] -= 1
         if not self._running[tenant]:
             del self._running[tenant]
-        for other in list(self._lines):
-            if self._free(other) and self._give(other):
-                break
+        self._hand_on()
+
+    def _hand_on(self) -> None:
+        """Until nobody who waits may have a turn: one that ends can free two, a shared one for another line, and one that is
+        kept for whoever has none left."""
+        while self._taken < self._at_once and any(self._free(one) and self._give(one) for one in list(self._lines)):
+            pass
 
     def _free(self, tenant: Tenant) -> bool:
         return self._taken < (self._shared if tenant in self._running else self._at_once)

@@ -39,6 +39,7 @@ from api.limits import Limits
 from api.mailing import known_mail_server
 from api.responses import plain_error
 from api.settings import Settings
+from api.shares import Shares
 from api.sse import EventStream
 from api.streams import Streams
 from api.throttle import Slots, Throttle
@@ -102,7 +103,7 @@ def create_app(
         waiting=settings.max_operations_waiting,
         seconds=settings.max_wait_seconds,
     )
-    door = Door(admission)
+    door = Door(admission, Shares())
     signer = tokens.signer(settings)
     authenticator = Authenticator(settings, beside, signer, hub.rescope)
     schema = schema or build(suggestions=settings.development)
@@ -118,6 +119,7 @@ def create_app(
         limits,
         gate=Gate(documents, trusted, limits, Charging(buckets), sign_ins),
         admission=admission,
+        door=door,
         sign_ins_at_once=max(1, settings.pool_size // 3),
         suggestions=settings.development,
         storage=storage,
@@ -134,7 +136,7 @@ def create_app(
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
         await hub.start()
         app.state.reading = reading = asyncio.create_task(read_ahead(events_url, trusted))
-        watching = asyncio.create_task(door.watch())
+        watching = asyncio.create_task(door.shares.watch())
         if storage is not None:
             await storage.prepare()
         try:
@@ -163,30 +165,34 @@ def create_app(
     ]
     if settings.development:
         routes += [ide.assets(), Route("/", lambda _request: RedirectResponse("/graphql", 307))]
+    cors = partial(
+        CORSMiddleware,
+        allow_origins=settings.backend_cors_origins,
+        allow_methods=["GET", "POST"],
+        allow_headers=CORS_HEADERS,
+        expose_headers=["X-Request-Id", "Retry-After"],
+        max_age=600,
+    )
     around = partial(
-        Edge, drain=drain, door=door, trusted_proxies=networks(settings.trusted_proxies), https=not settings.development
+        Edge,
+        drain=drain,
+        door=door,
+        cors=cors,
+        trusted_proxies=networks(settings.trusted_proxies),
+        https=not settings.development,
     )
     app = Application(
         around(http),
         routes=routes,
         lifespan=lifespan,
-        middleware=[
-            Middleware(around),
-            Middleware(
-                CORSMiddleware,
-                allow_origins=settings.backend_cors_origins,
-                allow_methods=["GET", "POST"],
-                allow_headers=CORS_HEADERS,
-                expose_headers=["X-Request-Id", "Retry-After"],
-                max_age=600,
-            ),
-        ],
+        middleware=[Middleware(around), Middleware(cors)],
         exception_handlers={HTTPException: _not_here},
     )
     app.state.drain = drain
     app.state.database = database
     app.state.hub = hub
     app.state.http = http
+    app.state.door = door
     app.state.streams = streams
     app.state.beside = beside
     app.state.authenticator = authenticator

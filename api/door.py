@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections import Counter, OrderedDict
+from collections import OrderedDict
 from collections.abc import Callable
+from hashlib import blake2b
 from time import monotonic
 from typing import TypeAlias
 
@@ -14,119 +14,117 @@ from starlette.types import Scope
 from api import metrics
 from api.admission import TOO_MUCH, Shed, Tenant, Turns
 from api.graphql import refused
-from api.negotiation import GRAPHQL, JSON
-from api.responses import respond
+from api.negotiation import EVENTS, GRAPHQL, JSON, accepted
+from api.responses import dumps, respond
+from api.shares import Shares
+from api.sse import COMPLETE
+from api.told import event
 
 SECONDS = 3.0
 """So long a caller is known by what it sent; then it is looked at again, as every caller is."""
-TICK = 0.1
-LATE = 0.05
-"""A tick that comes so late has waited behind too much work: what is ready waits as long, whoever it is for."""
-BEHIND = 0.25
-"""Late ticks in a row that are together so late are no accident."""
-FEWER, LESS, MORE = 0.7, 0.3, 1.1
-LEAST = 10
-"""An organization may always ask so often in a tick: that alone overloads nothing."""
+LONG = 1_024
+"""Credentials of more bytes are known by their digest."""
 _ID = "the-request-id"
-_BODIES = {media: bytes(respond(refused([TOO_MUCH], _ID), media).body).split(_ID.encode()) for media in (JSON, GRAPHQL)}
+_TOLD = refused([TOO_MUCH], _ID)
+_ANSWERS = {
+    JSON: respond(_TOLD, JSON),
+    GRAPHQL: respond(_TOLD, GRAPHQL),
+    EVENTS: Response(event(dumps(_TOLD.payload), None) + COMPLETE, media_type=f"{EVENTS}; charset=utf-8"),
+}
+"""An EventSource cannot read the body of a refusal: it is told inside the stream."""
+_PARTS = {media: bytes(answer.body).split(_ID.encode()) for media, answer in _ANSWERS.items()}
 
-Sent: TypeAlias = tuple[str, bytes, bytes]
-"""Path, credentials and Accept, as they came."""
+Sent: TypeAlias = tuple[str, bytes, str | None]
+"""Path and credentials as they came, and the media type of the answer."""
 
 
 class Door:
-    """Nobody new is turned away here: only who was proven to belong to an organization moments ago, while that has a line
-    in which there is no use in waiting."""
+    """Nobody new is turned away here: only who was proven to belong to an organization moments ago, while that asks for more
+    than its share or has a line in which there is no use in waiting. Those who have not signed in are one of these."""
 
-    def __init__(self, turns: Turns, *, size: int = 10_000, clock: Callable[[], float] = monotonic) -> None:
+    def __init__(
+        self, turns: Turns, shares: Shares, *, size: int = 10_000, clock: Callable[[], float] = monotonic
+    ) -> None:
         self._turns = turns
         self._size = size
         self._clock = clock
-        self._known: OrderedDict[Sent, tuple[float, Tenant, str]] = OrderedDict()
-        self._let_in: Counter[Tenant] = Counter()
-        """In this tick."""
-        self._asked: Counter[Tenant] = Counter()
-        self._asked_before: Counter[Tenant] = Counter()
-        """In this tick and the one before, also those who were sent away."""
-        self._quota: float | None = None
-        """So many of each organization in a tick; None while the process keeps up."""
-        self._began = clock()
-        self._behind = 0.0
+        self._known: OrderedDict[Sent, tuple[float, Tenant]] = OrderedDict()
+        """Until when, and who it is. The first to be forgotten stands first."""
+        self.shares = shares
 
-    def check(self, scope: Scope, tenant: Tenant, media: str) -> None:
-        """Shed where the organization's line is hopeless; the next request with these credentials gets no further than here."""
-        reason = self._reason(tenant)
+    def check(self, tenant: Tenant) -> None:
+        """For every operation, whatever brought it: Shed where its organization has to ask for less."""
+        self.shares.working(tenant)
+        if self.shares.refuses(tenant):
+            raise Shed("busy")
+
+    def working(self, tenant: Tenant) -> None:
+        self.shares.working(tenant)
+
+    def away(self, scope: Scope, tenant: Tenant, media: str, request_id: str) -> Response | None:
+        """The answer where the request of this organization has no chance. The next one with these credentials gets no further
+        than the door."""
+        self.shares.working(tenant)
+        reason = self._reason(tenant, media)
         if reason is None:
-            self._let_in[tenant] += 1
-            return
-        if (sent := _sent(scope)) is not None:
-            self._known[sent] = (self._clock() + SECONDS, tenant, media)
-            if len(self._known) > self._size:
-                self._known.popitem(last=False)
-        raise Shed(reason)
+            return None
+        self._forget()
+        sent = _sent(scope)
+        self._known.pop(sent, None)
+        self._known[sent] = (self._clock() + SECONDS, tenant)
+        if len(self._known) > self._size:
+            self._known.popitem(last=False)
+        return _answer(reason, media, request_id)
 
     def refusal(self, scope: Scope, request_id: str) -> Response | None:
         """The answer to who is not let in; None for everybody else."""
-        if not self._known or (sent := _sent(scope)) is None or (known := self._known.get(sent)) is None:
+        if not self._known:
             return None
-        until, tenant, media = known
-        if until < self._clock():
-            del self._known[sent]
+        self._forget()
+        sent = _sent(scope)
+        if (known := self._known.get(sent)) is None:
             return None
-        reason = self._reason(tenant)
-        if reason is None:
-            return None
-        metrics.sent_away(reason).inc()
-        before, after = _BODIES[media]
-        return Response(before + request_id.encode() + after, 503, {"Retry-After": "1"}, f"{media}; charset=utf-8")
+        _, tenant = known
+        self.shares.working(tenant)
+        media = sent[2]
+        assert media is not None, "nobody is known who cannot be answered"
+        reason = self._reason(tenant, media)
+        return None if reason is None else _answer(reason, media, request_id)
 
-    async def watch(self) -> None:
-        """What takes no turn for long stands in no line: where the process itself is behind, its ticks come late."""
-        loop = asyncio.get_running_loop()
-        while True:
-            began = loop.time()
-            await asyncio.sleep(TICK)
-            self.tick(loop.time() - began - TICK)
+    def _reason(self, tenant: Tenant, media: str) -> str | None:
+        """Neither a subscription waits for a turn, nor a sign-in."""
+        if self.shares.refuses(tenant):
+            return "busy"
+        return None if media == EVENTS or tenant is None else self._turns.refuses(tenant)
 
-    def tick(self, late: float) -> None:
-        """Fewer of the busiest organization as long as ticks come late, then gradually more, until there is no need."""
-        busiest = max(self._let_in.values(), default=0) * TICK / (TICK + late)
-        self._let_in.clear()
-        self._asked, self._asked_before = Counter(), self._asked
-        self._began = self._clock()
-        self._behind = self._behind + late if late > LATE else 0.0
-        if self._behind > BEHIND:
-            fewer = max(LESS, min(FEWER, TICK / late))
-            self._quota = max(LEAST, fewer * min(busiest, self._quota or busiest))
-        elif self._quota is not None and not self._behind:
-            self._quota = None if busiest * 2 < self._quota else self._quota * MORE
-
-    def _reason(self, tenant: Tenant) -> str | None:
-        self._asked[tenant] += 1
-        if self._quota is not None and self._asks_much(tenant):
-            ticks = max(1.0, (self._clock() - self._began) / TICK)  # one that is late is a long one
-            if self._let_in[tenant] >= self._quota * ticks:
-                return "busy"
-        return self._turns.refuses(tenant)
-
-    def _asks_much(self, tenant: Tenant) -> bool:
-        """At least as much as organizations do on average: the others have no part in it that the process is behind."""
-        asked = self._asked[tenant] + self._asked_before[tenant]
-        others = len(self._asked_before.keys() | self._asked.keys())
-        return asked * others >= self._asked.total() + self._asked_before.total()
+    def _forget(self) -> None:
+        now = self._clock()
+        while self._known and next(iter(self._known.values()))[0] < now:
+            self._known.popitem(last=False)
 
 
-def _sent(scope: Scope) -> Sent | None:
-    """None for what has no credentials, or comes from a browser: that reads an answer by headers which are added later."""
-    authorization = key = accept = b""
+def _answer(reason: str, media: str, request_id: str) -> Response:
+    """Made of parts that are ready: there are thousands of these in a second."""
+    metrics.sent_away(reason).inc()
+    before, after = _PARTS[media]
+    answer, said = Response.__new__(Response), _ANSWERS[media]
+    answer.body = before + request_id.encode() + after
+    answer.status_code, answer.background = said.status_code, None
+    length = (b"content-length", b"%d" % len(answer.body))
+    answer.raw_headers = [length, *(header for header in said.raw_headers if header[0] != b"content-length")]
+    return answer
+
+
+def _sent(scope: Scope) -> Sent:
+    authorization = key = accept = None
     for name, value in scope["headers"]:
-        if name == b"authorization":
-            authorization = authorization or value
-        elif name == b"x-api-key":
-            key = key or value
-        elif name == b"accept":
-            accept = accept or value
-        elif name == b"origin":
-            return None
-    credentials = authorization or key
-    return (scope["path"], credentials, accept) if credentials else None
+        if name == b"authorization" and authorization is None:
+            authorization = value
+        elif name == b"x-api-key" and key is None:
+            key = value
+        elif name == b"accept" and accept is None:
+            accept = value
+    credentials = (key or b"") if authorization is None else authorization
+    if len(credentials) > LONG:
+        credentials = blake2b(credentials).digest()
+    return scope["path"], credentials, JSON if accept is None else accepted(accept.decode("latin-1"))

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from random import Random
 from time import perf_counter
 
 import structlog
+from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from api import logs
@@ -33,9 +34,12 @@ SECURITY = {
 
 class Edge:
     def __init__(
-        self, app: ASGIApp, *, drain: Drain, door: Door, trusted_proxies: Sequence[Network], https: bool
-    ) -> None:
+        self, app: ASGIApp, *, drain: Drain, door: Door, cors: Callable[[ASGIApp], ASGIApp],
+        trusted_proxies: Sequence[Network], https: bool,
+    ) -> None:  # fmt: skip
+        """`cors` puts the headers on an answer without which a browser does not read it, as it does inside the application."""
         self._app = app
+        self._refusals = cors(_refusal)
         self._drain = drain
         self._door = door
         self._trusted = tuple(trusted_proxies)
@@ -57,6 +61,7 @@ class Edge:
         ip = client_ip(peer, forwarded, self._trusted)
         scope.setdefault("state", {}).update(request_id=request_id, client_ip=ip)
         logs.begin(request_id=request_id)
+        self._door.shares.begin()
         if scope["type"] == "http":
             await self._http(scope, receive, send, request_id)
         else:
@@ -83,10 +88,10 @@ class Edge:
                 refusal = plain_error(
                     503, "SERVICE_UNAVAILABLE", "This process is stopping; try again", request_id, **more
                 )
-                await refusal(scope, receive, mark)
+                await self._refuse(refusal, scope, receive, mark)
                 return
-            if (away := self._door.refusal(scope, request_id)) is not None:
-                await away(scope, receive, mark)
+            if not probe and (away := self._door.refusal(scope, request_id)) is not None:
+                await self._refuse(away, scope, receive, mark)
                 return
             with self._drain:
                 await self._app(scope, receive, mark)
@@ -104,3 +109,14 @@ class Edge:
                     milliseconds=round((perf_counter() - started) * 1000, 1),
                     client_ip=scope["state"]["client_ip"],
                 )
+
+    async def _refuse(self, refusal: Response, scope: Scope, receive: Receive, send: Send) -> None:
+        if any(name == b"origin" for name, _ in scope["headers"]):
+            scope["state"]["refusal"] = refusal
+            await self._refusals(scope, receive, send)
+        else:
+            await refusal(scope, receive, send)
+
+
+async def _refusal(scope: Scope, receive: Receive, send: Send) -> None:
+    await scope["state"]["refusal"](scope, receive, send)

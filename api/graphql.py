@@ -10,13 +10,13 @@ from time import monotonic, perf_counter
 from typing import Any, Protocol, cast
 
 import strawberry
-from graphql import ExecutionResult, GraphQLError, OperationType, execute
+from graphql import ExecutionResult, GraphQLError, GraphQLSchema, OperationType, execute
 from strawberry import execution
 
 from api import metrics
 from api.admission import Shed, Turns
 from api.documents import Operation
-from api.errors import coded, failure, public
+from api.errors import Rejected, coded, failure, public
 from api.gate import EVERYTHING, Gate, Request
 from api.limits import Limits
 from api.patience import Patience
@@ -25,6 +25,7 @@ from db.actor import Actor
 from db.cache import Cache
 from db.session import Database
 from schema.context import Context, Hub, Storage, Tokens
+from schema.permissions import PUBLIC
 
 is_awaitable: Any = execution.optimized_is_awaitable
 
@@ -58,13 +59,25 @@ class Follower(Protocol):
     actor: Actor
 
 
+class Door(Protocol):
+    """Where it is known what organizations have the process do."""
+
+    def check(self, tenant: int | None) -> None:
+        """Shed where the organization has to ask for less."""
+        ...
+
+    def working(self, tenant: int | None) -> None:
+        """What the task does from here on is done for this organization."""
+        ...
+
+
 class GraphQL:
     """The schema, ready to answer."""
 
     def __init__(
         self, schema: strawberry.Schema, database: Database, hub: Hub, tokens: Tokens, limits: Limits, *,
         gate: Gate, admission: Turns, sign_ins_at_once: int, suggestions: bool,
-        storage: Storage | None = None, cache: Cache | None = None,
+        storage: Storage | None = None, cache: Cache | None = None, door: Door | None = None,
     ) -> None:  # fmt: skip
         self.schema = schema._schema
         self.limits = limits
@@ -73,6 +86,7 @@ class GraphQL:
         self.plans = True
         self._gate = gate
         self._admission = admission
+        self._door = door
         self._database = database
         self._hub = hub
         self._tokens = tokens
@@ -80,12 +94,21 @@ class GraphQL:
         self._cache = cache
         self.suggestions = suggestions
         self._hashing = asyncio.Semaphore(sign_ins_at_once)
+        self._public = _public(self.schema)
 
     async def prepare(
         self, request: Request, actor: Actor, allowed: Collection[OperationType] = EVERYTHING
     ) -> Operation:
         """The operation, after everything that can refuse it before it runs; Rejected otherwise."""
-        return await self._gate.pass_(request, actor, allowed)
+        if self._door is not None:
+            self._door.check(actor.organization_id)
+        operation = await self._gate.pass_(request, actor, allowed)
+        if operation.guesses and not self._public.issuperset(operation.roots):
+            said = "Mutations that are open to anybody, as signing in is, stand in an operation of their own"
+            mixed = Rejected.because("BAD_REQUEST", said, status=400)
+            mixed.extensions = request.bill.extensions
+            raise mixed
+        return operation
 
     async def run(self, operation: Operation, request: Request, actor: Actor) -> Answer:
         """Execute a query or mutation when it is its turn, and tell what it cost. Sign-ins have a line of their own."""
@@ -99,6 +122,7 @@ class GraphQL:
                 finally:
                     self._admission.end(actor.organization_id)
         except Shed as shed:
+            request.bill.refund()
             answer = refused(shed.errors, actor.request_id)
         if cost := request.bill.extensions:
             answer.payload["extensions"] = {**answer.payload.get("extensions", {}), **cost}
@@ -157,6 +181,8 @@ class GraphQL:
     def context(
         self, actor: Actor, request: Request, *, turns: asyncio.Semaphore | None = None, together: bool = False
     ) -> Context:
+        if self._door is not None:
+            self._door.working(actor.organization_id)  # a group of subscriptions belongs to no request
         return Context(
             actor, self._database, self._hub, self._tokens, storage=self._storage, cache=self._cache,
             idempotency_key=request.idempotency_key, last_event_id=request.last_event_id, turns=turns, together=together,
@@ -189,6 +215,13 @@ def broken(error: BaseException, request_id: str | None) -> Answer:
     """The answer to a request whose handling itself failed."""
     seen = failure(error)
     return refused([seen or GraphQLError("", original_error=cast(Exception, error))], request_id)
+
+
+def _public(schema: GraphQLSchema) -> frozenset[str]:
+    """The mutations that may stand beside a sign-in: they share its line, which another would skip its own by and hold up."""
+    fields = schema.mutation_type.fields if schema.mutation_type else {}
+    declared = {name: field.extensions.get("strawberry-definition") for name, field in fields.items()}
+    return frozenset(["__typename", *(n for n, d in declared.items() if d and d.metadata.get("permission") == PUBLIC)])
 
 
 def _attributes(operation: Operation) -> dict[str, str]:

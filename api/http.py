@@ -86,8 +86,8 @@ class HttpEndpoint:
             )
             actor = caller.actor
             logs.bind(organization=actor.organization_id, principal=actor.principal)
-            if actor.signed_in and not streaming:
-                self._door.check(scope, actor.organization_id, media)
+            if (away := self._door.away(scope, actor.organization_id, media, request_id)) is not None:
+                return away
             request = request_of_params(params) if method == "GET" else await self._read(headers, receive)
             if streaming:
                 request = replace(request, last_event_id=headers.get("last-event-id") or None)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import weakref
 from contextlib import ExitStack, aclosing, suppress
 from typing import Any
 
@@ -87,15 +88,13 @@ class Socket:
         close = Close(1000, "")
         try:
             done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-            for task in done:
-                task.result()
-        except Close as why:
-            close = why
-        except Gone:
-            pass
-        except Exception:
-            log.exception("socket failed")
-            close = Close(4500, "Internal server error")
+            # not raised here: an error that is kept by its task would keep this frame, and with it the socket
+            why = next((error for task in done if (error := task.exception()) is not None), None)
+            if isinstance(why, Close):
+                close = why
+            elif why is not None and not isinstance(why, Gone):
+                log.error("socket failed", exc_info=why)
+                close = Close(4500, "Internal server error")
         finally:
             waiting = [*tasks, *self._running.values()]
             for task in waiting:
@@ -235,17 +234,20 @@ class Socket:
             async with aclosing(self._to.streams.stream(operation, request, caller, outlet)) as answers:
                 async for answer in answers:
                     if not answer.executed:
-                        return await self._fail(id, answer)
+                        return await self._fail(id, answer, request)
                     await self._send({"id": id, "type": "next", "payload": answer.payload})
         except Rejected as rejected:
-            return await self._fail(id, refused(rejected.errors, self._request_id))
+            return await self._fail(id, refused(rejected.errors, self._request_id), request)
         except Gone:
             raise
         except Exception as error:
-            return await self._fail(id, broken(error, self._request_id))
+            return await self._fail(id, broken(error, self._request_id), request)
         return True
 
-    async def _fail(self, id: str, answer: Answer) -> bool:
+    async def _fail(self, id: str, answer: Answer, request: Request) -> bool:
+        """An error message has no room for extensions of the answer: what the operation cost stands in those of its errors."""
+        for error in answer.payload["errors"]:
+            error["extensions"] |= request.bill.extensions
         await self._send({"id": id, "type": "error", "payload": answer.payload["errors"]})
         return False
 
@@ -265,10 +267,12 @@ class Outlet:
         self._frames = frames
         self._running = running
         self._id = id
-        self._task = asyncio.current_task()
+        task = asyncio.current_task()
+        assert task is not None
+        self._task = weakref.ref(task)  # which has us in its frame
 
     def put(self, batch: Batch) -> bool:
-        if self._running.get(self._id) is not self._task:
+        if self._running.get(self._id) is not self._task():
             return True  # it was completed: the id may be another operation's by now
         return self._frames.write_frames(batch.frames(self._id))
 

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import re
 from collections import Counter
-from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from api.admission import Shed, Turns
-from api.door import LEAST, TICK, Door
-from api.negotiation import JSON
+from api.admission import Shed, Turns, _settle
 from db.session import Database
 from tests.api.conftest import serving
 from tests.conftest import Urls
@@ -97,6 +95,68 @@ async def test_a_turn_is_kept_for_who_has_none() -> None:
     assert (turns.running, turns.waiting) == (6, 0)
 
 
+async def test_who_gives_back_the_last_turn_may_have_one_that_is_kept() -> None:
+    turns = Turns(8, waiting=100, seconds=30)
+    for tenant in (1, 2, 2, 2, 2, 2):
+        await turns.begin(tenant)
+    other, own = (asyncio.create_task(turns.begin(tenant)) for tenant in (2, 1))
+    await asyncio.sleep(0)
+    assert (turns.running, turns.waiting) == (6, 2)
+    turns.end(1)  # the other line is first and takes it: now the one whose it was has none
+    assert (turns.running, turns.waiting) == (7, 0)
+    await asyncio.gather(other, own)
+
+
+def in_vain(turns: Turns) -> list[int | None]:
+    """Whose requests wait though they may have a turn."""
+    waits = [tenant for tenant, line in turns._lines.items() if not all(turn.done() for turn in line)]
+    return [tenant for tenant in waits if turns._free(tenant)]
+
+
+STEPS = st.lists(
+    st.tuples(
+        st.sampled_from(["begin", "begin", "begin", "end", "leave", "late"]), st.integers(0, 50), st.integers(0, 3)
+    ),
+    min_size=10,
+    max_size=60,
+)
+
+
+@settings(deadline=None)
+@given(st.integers(1, 8), STEPS)
+def test_nobody_waits_who_may_have_a_turn(at_once: int, steps: list[tuple[str, int, int]]) -> None:
+    async def played() -> None:
+        turns = Turns(at_once, waiting=100, seconds=30)
+        asked: list[tuple[int, asyncio.Task[None]]] = []
+        for step, number, rest in steps:
+            has = [one for one in asked if one[1].done() and not one[1].cancelled() and one[1].exception() is None]
+            waits = [task for _, task in asked if not task.done()]
+            lines = list(turns._lines.values())
+            if step == "begin":
+                asked.append((number % 2, asyncio.create_task(turns.begin(number % 2))))
+            elif step == "end" and has:
+                asked.remove(has[number % len(has)])
+                turns.end(has[number % len(has)][0])
+            elif step == "leave" and waits:
+                waits[number % len(waits)].cancel()
+            elif step == "late" and lines:
+                line = lines[number % len(lines)]
+                _settle(line[number % len(line)], "late")
+            assert not in_vain(turns)
+            for _ in range(rest):  # who has left may not know it yet
+                await asyncio.sleep(0)
+        while asked:
+            await asyncio.sleep(0)
+            assert not in_vain(turns)
+            for tenant, task in asked:
+                if task.done() and not task.cancelled() and task.exception() is None:
+                    turns.end(tenant)
+            asked = [one for one in asked if not one[1].done()]
+        assert (turns.running, turns.waiting) == (0, 0)
+
+    asyncio.run(played())
+
+
 async def test_a_line_is_no_longer_than_can_be_served_in_time() -> None:
     now = 0.0
     turns = Turns(1, waiting=1_000, seconds=2, clock=lambda: now)
@@ -141,90 +201,6 @@ async def test_a_line_is_no_longer_than_can_be_served_in_time() -> None:
         assert not one.done()
         await serve([one], 0.01)
     assert len([task for task in await stand(1, 50) if not task.done()]) == 50
-
-
-def scope(token: str = "t", *, path: str = "/graphql", **more: str) -> dict[str, Any]:
-    headers = {"authorization": f"Bearer {token}"} | more
-    return {"path": path, "headers": [(name.encode(), value.encode()) for name, value in headers.items()]}
-
-
-async def test_the_door_is_shut_to_callers_it_knows_and_while_there_is_no_use() -> None:
-    now = 0.0
-    turns = Turns(1, waiting=0, seconds=30)
-    door = Door(turns, clock=lambda: now)
-    door.check(scope(), 1, JSON)
-    assert door.refusal(scope(), "id") is None
-    await turns.begin(0)
-    assert door.refusal(scope(), "id") is None, "nobody has proven to be of a flooding organization"
-    with pytest.raises(Shed):
-        door.check(scope(), 1, JSON)
-    with pytest.raises(Shed):
-        door.check(scope(origin="https://front.example"), 1, JSON)
-    answer = door.refusal(scope(), "its-id")
-    assert answer is not None
-    assert (answer.status_code, answer.headers["retry-after"]) == (503, "1")
-    (error,) = json.loads(bytes(answer.body))["errors"]
-    assert error["extensions"] == {
-        "code": "SERVICE_UNAVAILABLE",
-        "retryAfter": 1,
-        "retryable": True,
-        "requestId": "its-id",
-    }
-    others = [
-        scope("another"),
-        scope(path="/readyz"),
-        scope(accept="text/event-stream"),
-        scope(origin="https://front.example"),
-        {"path": "/graphql", "headers": []},
-    ]
-    assert [door.refusal(other, "id") for other in others] == [None] * len(others)
-    turns.end(0)
-    assert door.refusal(scope(), "id") is None, "there is room again"
-    await turns.begin(0)
-    assert door.refusal(scope(), "id") is not None
-    now += 60
-    assert door.refusal(scope(), "id") is None, "who it was is forgotten"
-
-
-async def test_where_the_process_is_behind_the_busiest_are_let_in_less() -> None:
-    """What ends at once never fills the turns, and overloads the process all the same."""
-    now = 0.0
-    door = Door(Turns(10, waiting=500, seconds=30), clock=lambda: now)
-
-    def tick(late: float, **asking: int) -> dict[str, int]:
-        nonlocal now
-        now += TICK + late
-        let_in = dict.fromkeys(asking, 0)
-        for name, times in asking.items():
-            for _ in range(times):
-                try:
-                    door.check(scope(name), int(name[1:]), JSON)
-                    let_in[name] += 1
-                except Shed:
-                    assert door.refusal(scope(name), "id") is not None
-        door.tick(late)
-        return let_in
-
-    everybody = {"t1": 500, "t2": 8}
-    for _ in range(2):  # pauses of the collector are no overload
-        assert tick(TICK, **everybody) == everybody
-    tick(0.0)
-    for _ in range(3):
-        assert tick(TICK, **everybody) == everybody
-    first, second = tick(TICK, **everybody), tick(TICK, **everybody)
-    assert 500 > first["t1"] > second["t1"] > 8
-    for _ in range(20):
-        assert tick(TICK, **everybody)["t2"] == 8
-    assert tick(0.0, **everybody) == {"t1": LEAST, "t2": 8}, "as much as anybody may always ask"
-    assert tick(TICK, **everybody | {"t2": 80})["t2"] == 80, "it asks for more than that, but for less than others"
-    tick(TICK, t1=500)
-    assert 20 * LEAST <= tick(1.9, t1=500)["t1"] < 25 * LEAST, "a tick that took as long as twenty has room for as many"
-    grown = [tick(0.0, **everybody)["t1"] for _ in range(60)]
-    assert grown == sorted(grown)
-    assert grown[-1] == 500
-    for _ in range(10):
-        tick(0.0, t2=8)
-    assert tick(0.0, **everybody) == everybody, "and no limit when there is no need"
 
 
 async def test_a_flood_is_refused_before_it_is_read(urls: Urls, database: Database, tenant: Tenant) -> None:
