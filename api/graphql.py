@@ -105,6 +105,7 @@ class GraphQL:
         operation = await self._gate.pass_(request, actor, allowed)
         if operation.guesses and not self._public.issuperset(operation.roots):
             said = "Mutations that are open to anybody, as signing in is, stand in an operation of their own"
+            request.bill.refund()
             mixed = Rejected.because("BAD_REQUEST", said, status=400)
             mixed.extensions = request.bill.extensions
             raise mixed

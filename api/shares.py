@@ -231,7 +231,7 @@ class Timed(Coroutine[Any, Any, Any]):
 
 def _pay(began: float) -> None:
     """Whom the task works for may have turned out meanwhile."""
-    if (visit := _visit.get()) is not None:
+    if (visit := _visit.get()) is not None and visit.shares in _timing:
         visit.shares.spend(visit.tenant, thread_time() - began)
 
 

@@ -405,13 +405,18 @@ async def test_over_a_socket_the_cost_stands_in_every_error(urls: Urls, database
             return found
 
     small = {"max_operations_at_once": 1, "max_operations_waiting": 0, "operation_timeout_seconds": 1}
+    small |= {"cost_bucket": 1_000, "cost_limit": 1_000, "cost_restore_per_second": 10}
     async with serving(urls, database, **small) as live:
         token = await live.token(tenant)
         assert (await cost(live, "{ slow }", token, "OPERATION_TIMEOUT"))["requested"] == 1
         busy = asyncio.create_task(live.post("{ slow }", token=token))
         while "unison_operations_in_flight 0.0" in (await live.client.get("/metrics")).text:
             await asyncio.sleep(0.01)
-        assert (await cost(live, "{ echo }", token, "SERVICE_UNAVAILABLE"))["requested"] == 1
+        many = "{ workOrders(first: 200) { nodes { id } } }"
+        found = [await cost(live, many, token, "SERVICE_UNAVAILABLE") for _ in range(2)]
+        assert [one["requested"] for one in found] == [202, 202]
+        left = [one["bucket"]["available"] for one in found]
+        assert left[1] > left[0] - 202, "what was sent away before it ran is not paid for"
         busy.cancel()
 
 
