@@ -32,7 +32,7 @@ from schema.subscribe import Pay, Together
 REST = 2
 """A group rests for this many times as long as it took to tell its members, so that the more there are, the more events go
 out together, and the process has time for others."""
-LONGEST_REST = 0.05
+LONGEST_REST = 0.03
 
 
 class Streams:
