@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
 
+import asyncpg
 import httpx
 import pytest
 import uvicorn
@@ -25,6 +26,7 @@ from modules.identity.public import TokenSigner, issue_token_for
 from schema.build import build
 from schema.registry import Permission, register
 from tests.api import probe
+from tests.api.floor import Floor
 from tests.conftest import SECRET, Urls
 from tests.support import Tenant
 from worker.relay import Relay
@@ -122,3 +124,8 @@ async def relay(urls: Urls) -> AsyncIterator[None]:
     yield
     relay.stop()
     await task
+
+
+@pytest.fixture
+def floor(admin: asyncpg.Connection, tenant: Tenant) -> Floor:
+    return Floor(admin, tenant)

@@ -6,7 +6,6 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-import asyncpg
 import pytest
 
 from db.actor import Actor, Scope
@@ -20,11 +19,6 @@ CHANGES = """query($after: String, $topics: [String!], $first: Int) {
   changes(after: $after, topics: $topics, first: $first) {
     endCursor hasMore resyncRequired
     events { cursor topic type entityId occurredAt changedFields fromStatus toStatus } } }"""
-
-
-@pytest.fixture
-def floor(admin: asyncpg.Connection, tenant: Tenant) -> Floor:
-    return Floor(admin, tenant)
 
 
 async def page(house: House, actor: Actor, **variables: Any) -> dict[str, Any]:

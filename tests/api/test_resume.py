@@ -28,11 +28,6 @@ PROJECTS = """subscription($where: ProjectWhere, $after: String, $every: Int, $s
     cursor type changedFields resyncRequired object { id name } } }"""
 
 
-@pytest.fixture
-def floor(admin: asyncpg.Connection, tenant: Tenant) -> Floor:
-    return Floor(admin, tenant)
-
-
 class Watcher:
     def __init__(self, socket: ClientConnection) -> None:
         self._socket = socket

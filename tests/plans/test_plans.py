@@ -34,11 +34,6 @@ ORDERS = """query Orders($first: Int, $number: String) {
 
 
 @pytest.fixture
-async def acme(factory: Factory) -> Actor:
-    return await factory.actor("acme")
-
-
-@pytest.fixture
 async def logged(factory: Factory) -> AsyncIterator[tuple[House, list[str]]]:
     """The factory over a single connection, and every statement it is sent."""
     single = Database.connect("", pool_size=1)
@@ -258,61 +253,6 @@ async def test_fragments_that_multiply_are_left(factory: Factory, acme: Actor):
     assert await planned(factory.house, acme, document) is None
     answers = await Asking(factory.house).both(acme, document)
     assert answers.fast == answers.slow
-
-
-SEVERAL = """query A($x: Boolean!) { plants(first: 1) { nodes { id code @skip(if: $x) } } }
-query B($x: PlantWhere) { plants(first: 1, where: $x) { nodes { code } } }
-query C($y: Boolean!) { plants(first: 1) { nodes { code ...f } } }
-fragment f on Plant { id name @include(if: $y) }"""
-
-
-@pytest.mark.parametrize("name", ["A", "C"])
-async def test_each_operation_of_a_document_has_plans_of_its_own(factory: Factory, acme: Actor, name: str):
-    asking = Asking(factory.house)
-    for given in (True, False, True):
-        answers = await asking.both(acme, SEVERAL, {"x": given, "y": given}, name)
-        assert answers.fast == answers.slow
-        assert (b'"name"' in answers.fast, b'"id"' in answers.fast) == (given and name == "C", True)
-
-
-async def test_a_variable_decides_in_its_own_operation_only(factory: Factory, acme: Actor):
-    """The same name is a flag in another one, and here a condition."""
-    asking = Asking(factory.house)
-    for n in range(3):
-        answers = await asking.both(acme, SEVERAL, {"x": {"code": {"startsWith": f"P{n}"}}}, "B")
-        assert answers.fast == answers.slow
-        assert answers.planned
-    known = asking.documents.known(SEVERAL)
-    assert known is not None
-    assert len(known["B"].prepared.plans) == 1
-
-
-async def test_a_value_that_does_not_fit_takes_no_other_root_along(factory: Factory, acme: Actor):
-    of_number = "workOrders(first: 1, where: {number: {eq: $n}})"
-    document = f"""query($n: String) {{ me {{ __typename }} plants(first: 1) {{ nodes {{ code }} }}
-      {of_number} {{ nodes {{ id }} }} {of_number} {{ nodes {{ number }} }} }}"""
-    for whole in (document, document.replace("me { __typename } ", "")):
-        for number in ("\0", "WO-1"):
-            answers = await Asking(factory.house).both(acme, whole, {"n": number})
-            assert answers.fast == answers.slow
-            assert b'"plants":{' in answers.fast
-
-
-async def test_no_condition_at_all_is_none(factory: Factory, acme: Actor):
-    answers = await Asking(factory.house).both(acme, "{ plants(where: {}) { nodes { code } totalCount { value } } }")
-    assert answers.fast == answers.slow
-    assert b'"errors"' not in answers.fast
-
-
-async def test_conditions_deeper_than_the_stack_are_refused_by_both(factory: Factory, acme: Actor):
-    where: dict[str, Any] = {"code": {"eq": "x"}}
-    for _ in range(900):
-        where = {"not": where}
-    answers = await Asking(factory.house).both(
-        acme, "query($w: PlantWhere) { plants(where: $w) { nodes { id } } }", {"w": where}
-    )
-    assert answers.fast == answers.slow
-    assert b'"errors"' in answers.fast
 
 
 async def test_plans_that_are_not_asked_for_any_more_are_forgotten_with_their_statements(factory: Factory, acme: Actor):
