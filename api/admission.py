@@ -12,6 +12,7 @@ from typing import TypeAlias
 
 from api import metrics
 from api.errors import Rejected, coded
+from api.patience import Patience
 
 Tenant: TypeAlias = int | None
 Line: TypeAlias = deque[asyncio.Future[str]]
@@ -35,7 +36,7 @@ class Shed(Rejected):
 
     def __init__(self, reason: str) -> None:
         super().__init__([TOO_MUCH])
-        metrics.sent_away(reason).inc()
+        metrics.shed.counts[reason,] += 1
 
 
 class Turns:
@@ -47,6 +48,7 @@ class Turns:
         """So many may run where the next one's organization has a turn already."""
         self._most_waiting = waiting
         self._seconds = seconds
+        self._patience = Patience(seconds)
         self._hope = seconds * HOPE
         self._clock = clock
         self._taken = 0
@@ -93,8 +95,16 @@ class Turns:
     def _hand_on(self) -> None:
         """Until nobody who waits may have a turn: one that ends can free two, a shared one for another line, and one that is
         kept for whoever has none left."""
-        while self._taken < self._at_once and any(self._free(one) and self._give(one) for one in list(self._lines)):
+        while self._lines and self._taken < self._at_once and self._next():
             pass
+
+    def _next(self) -> bool:
+        """A turn to one who waits, mostly in the first line; a line in which nobody waits any more is gone then."""
+        for tenant in self._lines:
+            if self._free(tenant):
+                self._give(tenant)
+                return True
+        return False
 
     def _free(self, tenant: Tenant) -> bool:
         return self._taken < (self._shared if tenant in self._running else self._at_once)
@@ -112,28 +122,29 @@ class Turns:
         return "long" if mine and ahead * self._pace > self._hope else None
 
     async def _wait(self, tenant: Tenant) -> None:
-        loop = asyncio.get_running_loop()
-        turn: asyncio.Future[str] = loop.create_future()
+        turn: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+        since = self._clock()
         if not self._lines:
-            self._given = self._clock()
+            self._given = since
         self._lines.setdefault(tenant, deque()).append(turn)
         self._waiting += 1
-        since = self._clock()
-        late = loop.call_later(self._seconds, _settle, turn, "late")
+        late = self._patience.begin(lambda: _settle(turn, "late"))
         try:
             outcome = await turn
         except asyncio.CancelledError:
             if turn.done() and not turn.cancelled() and turn.result() == TURN:
                 self.end(tenant)  # it was given to somebody who has just left
+            else:
+                self._leave(tenant, turn)
             raise
         finally:
-            late.cancel()
-            self._leave(tenant, turn)
-        metrics.turn_seconds.observe(self._clock() - since)
+            self._patience.end(late)
+        metrics.turn_seconds.add(metrics.ALL, self._clock() - since)
         if outcome != TURN:
+            self._leave(tenant, turn)
             raise Shed(outcome)
 
-    def _give(self, tenant: Tenant) -> bool:
+    def _give(self, tenant: Tenant) -> None:
         """A turn to the first in this line who still waits; the rest of it waits until every line has had one."""
         line = self._lines[tenant]
         turn = None
@@ -145,14 +156,13 @@ class Turns:
         else:
             del self._lines[tenant]
         if turn is None or turn.done():
-            return False
+            return
         self._take(tenant)
         turn.set_result(TURN)
         now = self._clock()
         took = min(now - self._given, self._seconds)  # one that hangs says little of the others
         self._pace += (took - self._pace) * SMOOTH
         self._given = now
-        return True
 
     def _longest(self) -> int:
         return max(map(len, self._lines.values()), default=0)

@@ -31,6 +31,7 @@ from api.drain import Drain
 from api.edge import Edge
 from api.gate import Gate
 from api.graphql import GraphQL
+from api.heads import heads_of
 from api.health import Measurements, Readiness, alive
 from api.http import HttpEndpoint
 from api.hub import Hub
@@ -72,7 +73,7 @@ class Application(Starlette):
         self._graphql = graphql
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "http" and scope["path"] == PATH and not any(n == b"origin" for n, _ in scope["headers"]):
+        if scope["type"] == "http" and scope["path"] == PATH and b"origin" not in heads_of(scope):
             await self._graphql(scope, receive, send)
         else:
             await super().__call__(scope, receive, send)

@@ -8,6 +8,7 @@ from collections.abc import Callable, Coroutine, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from functools import cached_property
 from typing import Any
 
 import structlog
@@ -38,7 +39,7 @@ _USERS_BY_EMAIL = text("select * from auth.users_by_email(:organization, :email)
 _PRINCIPAL_OF_KEY = text("select auth.principal_of_key(:hash, :now)")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Claims:
     """What was proven, until when. A token of another issuer has no session here."""
 
@@ -47,8 +48,13 @@ class Claims:
     session_id: str | None
     expires_at: datetime
 
+    @cached_property
+    def key(self) -> str:
+        """Under which the caller is known for a while."""
+        return f"{self.organization_id}:{self.user_id}:{self.session_id}:{self.expires_at.timestamp()}"
 
-@dataclass(frozen=True, slots=True)
+
+@dataclass(slots=True)
 class Credentials:
     """What the client presented; nothing is proven yet."""
 
@@ -149,7 +155,7 @@ class Authenticator:
 
     async def _user(self, token: str, client_ip: str | None) -> Actor:
         claims = await self._verified(token, client_ip)
-        key = f"{claims.organization_id}:{claims.user_id}:{claims.session_id}:{claims.expires_at.timestamp()}"
+        key = claims.key
         actor = self._actors.get(key)
         if actor is None:
             async with self._guesses.looking(key, client_ip, genuine=True):

@@ -50,7 +50,7 @@ class Bill:
             except Limited as limited:
                 await asyncio.sleep(limited.seconds)
             else:
-                metrics.spent.inc(units)
+                metrics.spent.counts[metrics.ALL] += units
                 return
 
 
@@ -69,7 +69,7 @@ class Charging:
         except Limited as limited:
             raise _limited(limited, **bill.extensions) from None
         bill.buckets = self._buckets
-        metrics.spent.inc(price)
+        metrics.spent.counts[metrics.ALL] += price
 
     async def reading(self, actor: Actor, length: int) -> None:
         """For a document this process does not know. It is read on credit, but by nobody who owes for others."""

@@ -18,8 +18,10 @@ def networks(named: Sequence[str]) -> tuple[Network, ...]:
 
 def client_ip(peer: str | None, forwarded_for: str | None, trusted: tuple[Network, ...]) -> str | None:
     """The peer, or behind trusted proxies the last address in X-Forwarded-For that is not one of them."""
+    if not forwarded_for:
+        return peer
     address = peer
-    hops = [hop.strip() for hop in (forwarded_for or "").split(",") if hop.strip()]
+    hops = [hop.strip() for hop in forwarded_for.split(",") if hop.strip()]
     while address is not None and hops and _valid(address) and _within(address, trusted):
         address = _without_port(hops.pop())
     return address if address is None or _valid(address) else peer

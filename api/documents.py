@@ -51,6 +51,9 @@ class Operation:
     node: OperationDefinitionNode
     name: str | None
     kind: OperationType
+    kind_name: str
+    attributes: dict[str, str]
+    """Of its span in a trace."""
     roots: tuple[str, ...]
     needs: tuple[Need, ...]
     prepared: Prepared
@@ -76,6 +79,8 @@ class Operations(Mapping[str | None, Operation]):
         self._nodes = nodes
         self._make = make
         self._made: dict[str | None, Operation] = {}
+        self.meant: dict[str | None, Operation] = {}
+        """By what requests have called them so far; the only one may be called nothing."""
 
     @property
     def weight(self) -> int:
@@ -100,12 +105,14 @@ class Operations(Mapping[str | None, Operation]):
 
 def named(operations: Operations, name: str | None) -> Operation:
     """The operation a request means."""
-    if name is None and len(operations) == 1:
-        name = next(iter(operations))
-    if name not in operations:
+    if (meant := operations.meant.get(name)) is not None:
+        return meant
+    own = next(iter(operations)) if name is None and len(operations) == 1 else name
+    if own not in operations:
         said = "Name one of the operations" if name is None else f"There is no operation named {name[:80]!r}"
         raise Rejected.because("OPERATION_RESOLUTION_FAILURE", said)
-    return operations[name]
+    meant = operations.meant[name] = operations[own]
+    return meant
 
 
 class Kept:
@@ -117,8 +124,8 @@ class Kept:
         self._least = most // size
         """No document counts for less, so that there are at most `size`."""
         self._owned: defaultdict[int | None, OrderedDict[Hashable, Operations]] = defaultdict(OrderedDict)
-        self._found: dict[Hashable, tuple[int | None, int]] = {}
-        """Who owns a document, and what it weighed when it was last asked for."""
+        self._found: dict[Hashable, tuple[int | None, int, int]] = {}
+        """Who owns a document, and what it weighed after how many plans had been made."""
         self._held: Counter[int | None] = Counter()
         self.weight = 0
 
@@ -129,10 +136,11 @@ class Kept:
         known = self._found.get(key)
         if known is None:
             return None
-        owner, weight = known
-        operations = self._owned[owner][key]
-        self._owned[owner].move_to_end(key)
-        if self._weighed(operations) != weight:  # it was planned meanwhile
+        owner, _, plans = known
+        owned = self._owned[owner]
+        operations = owned[key]
+        owned.move_to_end(key)
+        if plans != Prepared.made:  # perhaps of this one
             self._weigh(key, owner, operations)
         return operations
 
@@ -155,7 +163,7 @@ class Kept:
     def drop(self, key: Hashable) -> None:
         if (known := self._found.pop(key, None)) is None:
             return
-        owner, weight = known
+        owner, weight, _ = known
         self.weight -= weight
         self._held[owner] -= weight
         del self._owned[owner][key]
@@ -164,8 +172,8 @@ class Kept:
 
     def _weigh(self, key: Hashable, owner: int | None, operations: Operations) -> None:
         weight = self._weighed(operations)
-        more = weight - self._found.get(key, (owner, 0))[1]
-        self._found[key] = (owner, weight)
+        more = weight - self._found.get(key, (owner, 0, 0))[1]
+        self._found[key] = (owner, weight, Prepared.made)
         self._held[owner] += more
         self.weight += more
 
@@ -220,7 +228,11 @@ class Documents:
         price = self._pricing.price(node, fragments)
         prepared = Prepared(self._strawberry, document, node)
         guesses = node.operation is OperationType.MUTATION and any(n.permission == PUBLIC for n in needed)
-        return Operation(document, node, name, node.operation, roots, needed, prepared, price, guesses)
+        kind_name = node.operation.value
+        attributes = {"graphql.operation.type": kind_name, "graphql.operation.name": name or ""}
+        return Operation(
+            document, node, name, node.operation, kind_name, attributes, roots, needed, prepared, price, guesses
+        )
 
     def _parsed(self, source: str) -> DocumentNode:
         if len(source) > (most := self._limits.tokens * CHARACTERS_TO_A_TOKEN):

@@ -15,6 +15,7 @@ from api import logs
 from api.client_ip import Network, client_ip
 from api.door import Door
 from api.drain import RETRY_AFTER, Drain
+from api.heads import heads_of
 from api.responses import plain_error
 
 log = structlog.stdlib.get_logger("api.edge")
@@ -45,21 +46,19 @@ class Edge:
         self._trusted = tuple(trusted_proxies)
         named = SECURITY | ({"Strict-Transport-Security": "max-age=63072000"} if https else {})
         self._headers = [(name.lower().encode(), value.encode()) for name, value in named.items()]
+        self._names = frozenset(name for name, _ in self._headers)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
             await self._app(scope, receive, send)
             return
-        given = forwarded = None
-        for name, value in scope["headers"]:
-            if name == b"x-request-id":
-                given = given or value.decode("latin-1")
-            elif name == b"x-forwarded-for":
-                forwarded = ",".join(filter(None, (forwarded, value.decode("latin-1"))))  # many lines are one list
+        heads = heads_of(scope)
+        given = heads.get(b"x-request-id", b"").decode("latin-1")
         request_id = given if given and SANE_ID.fullmatch(given) else f"{_ids.getrandbits(128):032x}"
         peer = scope["client"][0] if scope.get("client") else None
+        forwarded = _forwarded(scope) if b"x-forwarded-for" in heads else None
         ip = client_ip(peer, forwarded, self._trusted)
-        scope.setdefault("state", {}).update(request_id=request_id, client_ip=ip)
+        scope["state"].update(request_id=request_id, client_ip=ip)
         logs.begin(request_id=request_id)
         self._door.shares.begin()
         if scope["type"] == "http":
@@ -76,8 +75,11 @@ class Edge:
             if message["type"] == "http.response.start":
                 status = message["status"]
                 headers = message["headers"]
-                said = {name for name, _ in headers}
-                headers += [header for header in self._headers if header[0] not in said]
+                said = dict(headers)
+                if self._names.isdisjoint(said):
+                    headers += self._headers
+                else:
+                    headers += [header for header in self._headers if header[0] not in said]
                 headers.append((b"x-request-id", request_id.encode()))
             await send(message)
 
@@ -111,11 +113,17 @@ class Edge:
                 )
 
     async def _refuse(self, refusal: Response, scope: Scope, receive: Receive, send: Send) -> None:
-        if any(name == b"origin" for name, _ in scope["headers"]):
+        if b"origin" in heads_of(scope):
             scope["state"]["refusal"] = refusal
             await self._refusals(scope, receive, send)
         else:
             await refusal(scope, receive, send)
+
+
+def _forwarded(scope: Scope) -> str:
+    """Many lines are one list."""
+    lines = (value.decode("latin-1") for name, value in scope["headers"] if name == b"x-forwarded-for")
+    return ",".join(filter(None, lines))
 
 
 async def _refusal(scope: Scope, receive: Receive, send: Send) -> None:

@@ -32,7 +32,7 @@ _ELSEWHERE = {
 _ELSEWHERE_STATUS = {OperationType.QUERY: 405, OperationType.MUTATION: 405, OperationType.SUBSCRIPTION: 400}
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Request:
     """What a client asked, its shape already checked."""
 
@@ -73,7 +73,7 @@ class Gate:
             await self._charging.charge(request.bill, operation.price(request.variables), actor)
             self._check_sign_ins(operation, actor)
         except (Fault, Rejected) as refusal:
-            metrics.answered("unknown", "rejected").inc()
+            metrics.operations.counts["unknown", "rejected"] += 1
             if isinstance(refusal, Rejected):
                 refusal.extensions = request.bill.extensions
                 raise

@@ -30,7 +30,7 @@ from schema.permissions import PUBLIC
 is_awaitable: Any = execution.optimized_is_awaitable
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Answer:
     """What goes back. `executed` is false for a request that was refused as a whole: it has no data entry then."""
 
@@ -133,7 +133,7 @@ class GraphQL:
         """Execute a query or mutation within its time."""
         context = self.context(actor, request)
         started = perf_counter()
-        with span("graphql", _attributes(operation)), metrics.in_flight:
+        with span("graphql", operation.attributes), metrics.in_flight:
             try:
                 context.deadline = monotonic() + self.limits.timeout
                 with self.patience.limit():
@@ -148,15 +148,16 @@ class GraphQL:
                 answer = refused([coded("OPERATION_TIMEOUT", said)], actor.request_id)
             finally:
                 await context.close()
-        metrics.answered(operation.kind.value, _outcome(answer)).inc()
-        metrics.took(operation.kind.value).observe(perf_counter() - started)
+        metrics.operations.counts[operation.kind_name, _outcome(answer)] += 1
+        metrics.operation_seconds.add((operation.kind_name,), perf_counter() - started)
         return answer
 
     async def _result(self, operation: Operation, request: Request, context: Context) -> ExecutionResult:
         """By plan what is planned, by the loaders what is left."""
         planned = await operation.prepared.run(request.variables, context) if self.plans else None
         if operation.kind is OperationType.QUERY:
-            metrics.queries("left" if planned is None else "planned" if planned.rest is None else "partly").inc()
+            how = "left" if planned is None else "planned" if planned.rest is None else "partly"
+            metrics.planned.counts[how,] += 1
         if self.suggestions and request.extensions.get("plan") is True:
             context.extensions["plan"] = operation.prepared.explained(request.variables, planned)
         document = operation.document if planned is None else planned.rest
@@ -182,7 +183,7 @@ class GraphQL:
     def context(
         self, actor: Actor, request: Request, *, turns: asyncio.Semaphore | None = None, together: bool = False
     ) -> Context:
-        if self._door is not None:
+        if together and self._door is not None:
             self._door.working(actor.organization_id)  # a group of subscriptions belongs to no request
         return Context(
             actor, self._database, self._hub, self._tokens, storage=self._storage, cache=self._cache,
@@ -223,10 +224,6 @@ def _public(schema: GraphQLSchema) -> frozenset[str]:
     fields = schema.mutation_type.fields if schema.mutation_type else {}
     declared = {name: field.extensions.get("strawberry-definition") for name, field in fields.items()}
     return frozenset(["__typename", *(n for n, d in declared.items() if d and d.metadata.get("permission") == PUBLIC)])
-
-
-def _attributes(operation: Operation) -> dict[str, str]:
-    return {"graphql.operation.type": operation.kind.value, "graphql.operation.name": operation.name or ""}
 
 
 def _outcome(answer: Answer) -> str:

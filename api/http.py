@@ -16,6 +16,7 @@ from api.door import Door
 from api.errors import Rejected
 from api.gate import READING, SINGLE, Request
 from api.graphql import Answer, GraphQL, broken
+from api.heads import heads_of
 from api.patience import Patience
 from api.requests import bad_request, parse_json, request_of, request_of_params
 from api.responses import plain_error, reject, respond
@@ -25,9 +26,9 @@ BODY_SECONDS = 30.0
 GONE_SECONDS = 0.05
 """Most answers are there sooner; from then on it is worth a task to notice that nobody waits for this one."""
 NOBODY = Credentials()
-READ = frozenset({
-    b"accept", b"authorization", b"content-length", b"content-type", b"idempotency-key", b"last-event-id", b"x-api-key",
-})  # fmt: skip
+READ = {name.encode(): name for name in (
+    "accept", "authorization", "content-length", "content-type", "idempotency-key", "last-event-id", "x-api-key",
+)}  # fmt: skip
 """The headers anything is made of here."""
 
 log = logs.log("api.http")
@@ -62,11 +63,8 @@ class HttpEndpoint:
         request_id, method = scope["state"]["request_id"], scope["method"]
         if method not in ("GET", "POST"):
             return plain_error(405, "BAD_REQUEST", "Use POST or GET", request_id, Allow="GET, POST")
-        headers = {
-            name.decode("latin-1"): value.decode("latin-1")
-            for name, value in reversed(scope["headers"])
-            if name in READ
-        }
+        heads = heads_of(scope)
+        headers = {READ[name]: heads[name].decode("latin-1") for name in heads.keys() & READ.keys()}
         params = (
             dict(parse_qsl(scope["query_string"].decode("latin-1"), keep_blank_values=True)) if method == "GET" else {}
         )
@@ -104,7 +102,7 @@ class HttpEndpoint:
 
     async def _answer(self, request: Request, caller: Caller, method: str, receive: Receive) -> Answer | None:
         operation = await self._graphql.prepare(request, caller.actor, READING if method == "GET" else SINGLE)
-        logs.bind(operation=operation.name, kind=operation.kind.value)
+        logs.bind(operation=operation.name, kind=operation.kind_name)
         return await _unless_gone(receive, self._graphql.run(operation, request, caller.actor), self._gone)
 
     async def _read(self, headers: Mapping[str, str], receive: Receive) -> Request:

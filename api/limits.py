@@ -45,7 +45,7 @@ MOST_NESTED = 20_000
 """Lists and objects in the variables: coercing them is work no timeout can interrupt."""
 ABORTED = "Validation aborted."
 """The last error of a validation that took too long."""
-_LOOKED_INTO = (str, list, dict)
+_LOOKED_INTO = (list, dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,10 +193,6 @@ def check_variables(variables: Mapping[str, Any], limits: Limits) -> None:
     nested = 0
     while stack:
         value, depth = stack.pop()
-        if isinstance(value, str):
-            if "\x00" in value:
-                raise Rejected.because("BAD_USER_INPUT", "Text cannot hold the character NUL")
-            continue
         if isinstance(value, list) and len(value) > limits.list_variable:
             raise too_complex("Entries of a list in the variables", len(value), limits.list_variable)
         if depth > MOST_NESTING:
@@ -207,4 +203,9 @@ def check_variables(variables: Mapping[str, Any], limits: Limits) -> None:
                 "OPERATION_TOO_COMPLEX", f"At most {MOST_NESTED} lists and objects in the variables", limit=MOST_NESTED
             )
         inner = value.values() if isinstance(value, dict) else value
-        stack.extend((one, depth + 1) for one in inner if isinstance(one, _LOOKED_INTO))
+        for one in inner:
+            if isinstance(one, str):
+                if "\x00" in one:
+                    raise Rejected.because("BAD_USER_INPUT", "Text cannot hold the character NUL")
+            elif isinstance(one, _LOOKED_INTO):
+                stack.append((one, depth + 1))

@@ -2,15 +2,71 @@
 
 from __future__ import annotations
 
-from functools import lru_cache
+from bisect import bisect_left
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from itertools import accumulate
+from typing import Final, TypeAlias
 
 from prometheus_client import CONTENT_TYPE_LATEST, REGISTRY, Counter, Gauge, Histogram, generate_latest
+from prometheus_client.core import CounterMetricFamily, HistogramMetricFamily
+from prometheus_client.registry import Collector
 
 SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
+Labels: TypeAlias = tuple[str, ...]
+ALL: Final[Labels] = ()
+"""Of a metric without labels."""
+
+
+class Tally(Collector):
+    """A counter every request passes, as few read it: `counts` has a number for each combination of labels, made a metric
+    when it is read. It belongs to the event loop's thread."""
+
+    def __init__(self, name: str, told: str, labels: Sequence[str] = ()) -> None:
+        self._family = name, told, labels
+        self.counts: defaultdict[Labels, float] = defaultdict(float)
+        if not labels:
+            self.counts[ALL] = 0.0
+        REGISTRY.register(self)
+
+    def collect(self) -> Iterator[CounterMetricFamily]:
+        name, told, labels = self._family
+        family = CounterMetricFamily(name, told, labels=labels)
+        for values, count in self.counts.items():
+            family.add_metric(values, count)
+        yield family
+
+
+class Times(Collector):
+    """As `Tally`, of how long something took."""
+
+    def __init__(self, name: str, told: str, labels: Sequence[str] = ()) -> None:
+        self._family = name, told, labels
+        self._counts: defaultdict[Labels, list[int]] = defaultdict(_no_times)
+        self._sums: defaultdict[Labels, float] = defaultdict(float)
+        if not labels:
+            self._counts[ALL] = _no_times()
+        REGISTRY.register(self)
+
+    def add(self, labels: Labels, seconds: float) -> None:
+        self._counts[labels][bisect_left(SECONDS, seconds)] += 1
+        self._sums[labels] += seconds
+
+    def collect(self) -> Iterator[HistogramMetricFamily]:
+        name, told, labels = self._family
+        family = HistogramMetricFamily(name, told, labels=labels)
+        bounds = [*(str(float(bound)) for bound in SECONDS), "+Inf"]
+        for values, counts in self._counts.items():
+            family.add_metric(values, list(zip(bounds, accumulate(counts), strict=True)), self._sums[values])
+        yield family
+
+
+def _no_times() -> list[int]:
+    return [0] * (len(SECONDS) + 1)
 
 
 class Running:
-    """How many of something there are now. A gauge asks when it is read: every request passes here, and few read it."""
+    """How many of something there are now."""
 
     def __init__(self, name: str, told: str) -> None:
         self.now = 0
@@ -23,44 +79,35 @@ class Running:
         self.now -= 1
 
 
-operations = Counter(
+operations = Tally(
     "unison_operations_total",
     "GraphQL operations, by kind and outcome: queries and mutations (kind query, mutation) that had their turn, ok, error, or"
     " refused: their variables did not fit, or their time was up; and of any kind (unknown) those refused before they ran"
     " (rejected). Not here: those sent away (unison_operations_shed_total), and subscriptions that were let in",
     ["kind", "outcome"],
 )
-answered = lru_cache(operations.labels)
-"""The counter of a kind and an outcome, without looking it up each time."""
-operation_seconds = Histogram(
-    "unison_operation_seconds", "Time to answer a GraphQL operation, by kind", ["kind"], buckets=SECONDS
-)
-planned = Counter(
+operation_seconds = Times("unison_operation_seconds", "Time to answer a GraphQL operation, by kind", ["kind"])
+planned = Tally(
     "unison_queries_planned_total",
     "Queries by who answered them: one statement (planned), the loaders (left), or both (partly)",
     ["how"],
 )
 in_flight = Running("unison_operations_in_flight", "GraphQL operations being answered now")
 waiting = Gauge("unison_operations_waiting", "GraphQL operations that wait for their turn")
-turn_seconds = Histogram(
-    "unison_operation_wait_seconds", "Time operations have waited for their turn, if they had to", buckets=SECONDS
-)
-shed = Counter(
+turn_seconds = Times("unison_operation_wait_seconds", "Time operations have waited for their turn, if they had to")
+shed = Tally(
     "unison_operations_shed_total",
     "Operations sent away because too much was to do, by reason (full: no room in line, long: the line is longer than can"
     " be served in time, busy: the process itself is behind, late: waited too long)",
     ["reason"],
 )
-sent_away = lru_cache(shed.labels)
-spent = Counter("unison_operation_cost_total", "Price of the operations that were let in")
+spent = Tally("unison_operation_cost_total", "Price of the operations that were let in")
 rate_limited = Counter(
     "unison_rate_limited_total", "Refused because the caller's bucket was empty, or that of false credentials"
 )
 false_credentials = Counter(
     "unison_false_credentials_total", "Tokens and API keys that proved false and might be guesses"
 )
-took = lru_cache(operation_seconds.labels)
-queries = lru_cache(planned.labels)
 sockets = Gauge("unison_sockets", "Open WebSocket connections")
 subscriptions = Gauge("unison_subscriptions", "Running subscriptions, over sockets and event streams")
 groups = Gauge("unison_subscription_groups", "Groups of subscriptions that are told the same")

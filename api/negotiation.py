@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import lru_cache
 from typing import TypeVar
 
 JSON = "application/json"
@@ -13,19 +12,31 @@ HTML = "text/html"
 
 LONGEST_KEPT = 256
 """What clients send is shorter. Longer headers are read each time, since nobody has signed in yet who fills the memory."""
+MOST_KEPT = 1_000
 MOST_ENTRIES = 100
 """Of an Accept header are read."""
 T = TypeVar("T")
 
 
+class Meanings(dict[str | None, T]):
+    """What headers mean, by what they say: found without a function of ours being called."""
+
+    def __init__(self, read: Callable[[str | None], T]) -> None:
+        super().__init__()
+        self._read = read
+
+    def __missing__(self, header: str | None) -> T:
+        meaning = self._read(header)
+        if header is None or len(header) <= LONGEST_KEPT:
+            if len(self) >= MOST_KEPT:
+                self.clear()
+            self[header] = meaning
+        return meaning
+
+
 def remembered(read: Callable[[str | None], T]) -> Callable[[str | None], T]:
     """What a header means, without reading it each time."""
-    known = lru_cache(maxsize=1_000)(read)
-
-    def meaning(header: str | None) -> T:
-        return known(header) if header is None or len(header) <= LONGEST_KEPT else read(header)
-
-    return meaning
+    return Meanings(read).__getitem__
 
 
 @remembered

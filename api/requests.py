@@ -41,7 +41,8 @@ def request_of(value: Any, *, idempotency_key: str | None = None) -> Request:
         raise bad_request("A request is one JSON object; arrays of requests are not supported")
     extensions = _object(value, "extensions")
     query = value.get("query")
-    hash = _hash(value.get("documentId"), extensions.get("persistedQuery"))
+    document_id, persisted = value.get("documentId"), extensions.get("persistedQuery")
+    hash = None if document_id is persisted is None else _hash(document_id, persisted)
     if hash is not None and query in (None, ""):
         query = ""
     elif not isinstance(query, str) or not query:
@@ -51,9 +52,8 @@ def request_of(value: Any, *, idempotency_key: str | None = None) -> Request:
     name = value.get("operationName")
     if name is not None and not isinstance(name, str):
         raise bad_request("`operationName` must be a string or null")
-    return Request(
-        query, name or None, _object(value, "variables"), extensions, _key(idempotency_key), document_hash=hash
-    )
+    key = None if idempotency_key is None else _key(idempotency_key)
+    return Request(query, name or None, _object(value, "variables"), extensions, key, document_hash=hash)
 
 
 def request_of_params(params: Mapping[str, str]) -> Request:
@@ -85,9 +85,7 @@ def _object(value: dict[str, Any], name: str) -> dict[str, Any]:
     return found
 
 
-def _key(value: str | None) -> str | None:
-    if value is None:
-        return None
+def _key(value: str) -> str:
     key = value.strip().strip('"')
     if not 1 <= len(key) <= MAX_KEY or not key.isprintable():
         raise bad_request(f"Idempotency-Key must be 1 to {MAX_KEY} printable characters")

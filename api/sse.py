@@ -43,7 +43,7 @@ class EventStream:
         request_id = caller.actor.request_id
         try:
             operation = await self._streams.graphql.prepare(request, caller.actor, allowed)
-            logs.bind(operation=operation.name, kind=operation.kind.value)
+            logs.bind(operation=operation.name, kind=operation.kind_name)
             async with aclosing(self._streams.stream(operation, request, caller, outlet)) as answers:
                 async for answer in answers:
                     yield _next(answer)

@@ -25,13 +25,13 @@ _PLAIN = re.compile(r"[A-Za-z0-9_.:, -]*")
 
 def settings_of(actor: Actor, scope: Scope) -> tuple[str, ...]:
     """The parameters of `CONTEXT`."""
-    read = _plants("read", scope)
-    return (
-        "" if actor.organization_id is None else str(int(actor.organization_id)),
-        "" if actor.user_id is None else str(int(actor.user_id)),
-        "" if actor.app_id is None else str(int(actor.app_id)),
-        *read.values(),
-    )
+    return _parameters(actor.organization_id, actor.user_id, actor.app_id, scope)
+
+
+@lru_cache(maxsize=10_000)
+def _parameters(organization: int | None, user: int | None, app: int | None, scope: Scope) -> tuple[str, ...]:
+    caller = ("" if id is None else str(int(id)) for id in (organization, user, app))
+    return (*caller, *_plants("read", scope).values())
 
 
 def settings_statement(actor: Actor, reads: Scope, writes: Scope, statement_timeout_ms: int) -> str:

@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import cached_property
 from typing import Any, Protocol, TypeAlias
 
 import asyncpg
@@ -89,6 +90,13 @@ class Storage(Protocol):
 class Context:
     """One operation's view of the house. A subscription renews it for every event."""
 
+    posted: Any = None
+    """What the operation's one mutation has posted already: its answer is all that is left to do."""
+    deadline: float | None = None
+    """When the operation is stopped, by `time.monotonic`."""
+    _tx: ReadTx | None = None
+    _closed = False
+
     def __init__(
         self,
         actor: Actor,
@@ -114,20 +122,21 @@ class Context:
         """The cursor a subscription's transport saw last: it goes on from there, whatever its document says."""
         self.together = together
         """The subscription is executed for a group: it begins now, and yields what was read together at once."""
-        self.posted: Any = None
-        """What the operation's one mutation has posted already: its answer is all that is left to do."""
-        self.deadline: float | None = None
-        """When the operation is stopped, by `time.monotonic`."""
         self.loaders = Loaders(self)
         self.extensions: dict[str, Any] = {}
         """Goes out as the answer's `extensions`."""
         self._afterwards: list[Callable[[], Awaitable[None]]] = []
         self._turns = turns
         """Waited for before a transaction is begun: a subscription queues here, where a request would be refused."""
-        self._lock = asyncio.Lock()
-        self._stack = AsyncExitStack()
-        self._tx: ReadTx | None = None
-        self._closed = False
+
+    @cached_property
+    def _lock(self) -> asyncio.Lock:
+        """Made when something is read or written: a lone statement needs none of this."""
+        return asyncio.Lock()
+
+    @cached_property
+    def _stack(self) -> AsyncExitStack:
+        return AsyncExitStack()
 
     @property
     def fresh(self) -> bool:
@@ -202,7 +211,7 @@ class Context:
     async def close(self) -> None:
         """End the operation; what is still asked of it is refused, for nobody would end another transaction."""
         self._closed = True
-        if self._tx is not None or self._turns is not None or self._lock.locked():  # a lone statement leaves nothing
+        if "_lock" in self.__dict__:  # a lone statement leaves nothing
             await self.renew()
 
     async def _end(self, error: BaseException | None = None) -> None:

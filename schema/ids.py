@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import binascii
 
 import strawberry
@@ -13,18 +12,19 @@ MOST = 2**63 - 1
 
 
 def encode(type_name: str, key: int) -> strawberry.ID:
-    return strawberry.ID(base64.b64encode(f"{type_name}:{key}".encode()).decode())
+    return strawberry.ID(binascii.b2a_base64(f"{type_name}:{key}".encode(), newline=False).decode())
 
 
 def decode(id: str, argument: str = "id") -> tuple[str, int]:
     """The type name and key in an id, or BAD_USER_INPUT."""
     try:
-        type_name, _, key = base64.b64decode(id, validate=True).decode("ascii").partition(":")
-    except (binascii.Error, UnicodeDecodeError, ValueError):
+        type_name, _, key = binascii.a2b_base64(id, strict_mode=True).decode("ascii").partition(":")
+    except ValueError:  # of characters that are no base64, or of bytes that are no ASCII
         raise bad_input("Not an id of this API", argument) from None
-    if not (type_name.isalnum() and key.isdigit() and key == str(int(key[:20])) and int(key) <= MOST):
+    number = int(key[:20]) if key.isdigit() else -1
+    if not (0 <= number <= MOST and type_name.isalnum() and key == str(number)):
         raise bad_input("Not an id of this API", argument)
-    return type_name, int(key)
+    return type_name, number
 
 
 def key(type_name: str, id: str, argument: str = "id") -> int:

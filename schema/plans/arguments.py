@@ -48,8 +48,17 @@ class Variables:
         self._schema = schema
         self._definitions = definitions
         signatures = [get_variable_signature(schema, definition) for definition in definitions]
-        self._signatures = [one for one in signatures if not isinstance(one, GraphQLError)]
-        self._plain = len(self._signatures) == len(definitions) and not any(d.default_value for d in definitions)
+        self._known = [
+            (
+                one,
+                one.type,
+                is_non_null_type(one.type),
+                _AS_THEY_ARE.get(getattr(get_nullable_type(one.type), "name", "")),
+            )
+            for one in signatures
+            if not isinstance(one, GraphQLError)
+        ]
+        self._plain = len(self._known) == len(definitions) and not any(d.default_value for d in definitions)
 
     def values(self, given: Mapping[str, Any]) -> VariableValues | None:
         """None where they do not fit: the loaders say how."""
@@ -58,15 +67,14 @@ class Variables:
             return found if isinstance(found, VariableValues) else None
         sources: dict[str, VariableValueSource] = {}
         coerced: dict[str, Any] = {}
-        for signature in self._signatures:
-            name, kind = signature.name, signature.type
+        for signature, kind, required, fits in self._known:
+            name = signature.name
             value = given.get(name, Undefined)
             sources[name] = VariableValueSource(signature, value)
             if value is Undefined:
-                if is_non_null_type(kind):
+                if required:
                     return None
                 continue
-            fits = _AS_THEY_ARE.get(getattr(get_nullable_type(kind), "name", ""))
             if fits is None or not fits(value):
                 value = coerce_input_value(value, kind)
                 if value is Undefined:

@@ -8,7 +8,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import product
-from typing import Any
+from typing import Any, ClassVar
 
 import asyncpg
 import strawberry
@@ -29,7 +29,6 @@ from graphql.language import Visitor, visit
 
 from schema.context import Context
 from schema.faults import Fault
-from schema.permissions import AUTHENTICATED
 from schema.plans.arguments import Variables
 from schema.plans.collect import Collector, type_named
 from schema.plans.finish import finisher
@@ -62,6 +61,9 @@ class Answered:
 class Prepared:
     """An operation of a document, planned when it first runs."""
 
+    made: ClassVar = 0
+    """Plans of queries by now, of all operations together."""
+
     def __init__(self, schema: strawberry.Schema, document: DocumentNode, operation: OperationDefinitionNode) -> None:
         self._schema = schema
         self._document = document
@@ -91,10 +93,8 @@ class Prepared:
             return None
         if not plan.roots:
             return None
-        if not all(one in (None, AUTHENTICATED) or context.actor.may(one) for one in plan.permissions):
-            return None  # an id told the type: the loaders say what may not be read
-        scopes = {context.actor.read_scope(permission) for permission in plan.permissions}
-        if len(scopes) > 1:  # one statement sees the plants of one permission
+        scope = context.actor.sees(plan.permissions)
+        if scope is None:  # an id told the type, and the loaders say what may not be read; or each sees its own plants
             return None
         try:
             pages = plan.pages(variables)
@@ -105,7 +105,7 @@ class Prepared:
         values = statement.values(pages)
         try:
             if alone:
-                row = await context.database.fetchrow(context.actor, scopes.pop(), statement.text, values)
+                row = await context.database.fetchrow(context.actor, scope, statement.text, values)
             else:
                 async with context.read(plan.permissions[0]) as tx:
                     row = await tx.fetchrow(statement.text, [tx.org, *values])
@@ -188,6 +188,7 @@ class Prepared:
             self._plans.move_to_end(key)
             return plan
         self._plans[key] = plan = self._made(variables)
+        Prepared.made += 1
         if len(self._plans) > MOST_PLANS:
             _, oldest = self._plans.popitem(last=False)
             oldest.forget()

@@ -64,12 +64,13 @@ class Posting:
             input = self.read(variables).get("input")
         except UNFIT:
             return None
-        scopes = {context.actor.read_scope(permission) for permission in self.reading.permissions}
-        all_seen = scopes <= {context.actor.read_scope(None)}  # what a transaction that writes reads under
+        seen = context.actor.sees(
+            (None, *self.reading.permissions)
+        )  # the first: what a transaction that writes reads under
         field = self.nodes[0].name.value
         try:
             try:
-                return await self.mutation.asked(context, field, input, self._values if all_seen else None)
+                return await self.mutation.asked(context, field, input, None if seen is None else self._values)
             except Unreadable:  # so nothing stands: post it again, and let the loaders find out what cannot be read
                 return await self.mutation.asked(context, field, input)
         except Refused as refused:

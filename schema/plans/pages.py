@@ -30,7 +30,7 @@ Clause: TypeAlias = tuple[str, tuple[Any, ...]]
 NOTHING: Clause = ("", ())
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class PageSql:
     """One page's share of the statement. The `shape` decides the text, the `values` go beside it."""
 

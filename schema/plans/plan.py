@@ -28,7 +28,7 @@ class Reading:
 
     roots: list[tuple[Root, Sequence[FieldNode], Finish | None]]
     """Each with its places in the document, and what makes its JSON the answer; None where that is the answer."""
-    permissions: list[str | None]
+    permissions: tuple[str | None, ...]
 
     def answers(self, row: Sequence[str | None], pages: Sequence[PageSql]) -> dict[str, Any]:
         """The roots' values. Raises whatever a function or a scalar has against a value."""

@@ -10,8 +10,10 @@ import textwrap
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
+from typing import Any
 
 import pytest
+from prometheus_client import Counter, Histogram
 
 from api import metrics
 from api.settings import REPOSITORY
@@ -114,6 +116,28 @@ def test_metrics_are_written_as_prometheus_reads_them() -> None:
     (told,) = (line for line in body.decode().splitlines() if line.startswith("# HELP unison_operations_total"))
     for counted in ("query", "mutation", "unknown", "ok", "error", "refused", "rejected"):
         assert counted in told
+
+
+def _samples(collector: Any) -> list[tuple[str, dict[str, str], float]]:
+    (family,) = collector.collect()
+    told = [(one.name.removeprefix(family.name), one.labels, one.value) for one in family.samples]
+    return [one for one in told if one[0] != "_created"]
+
+
+def test_tallies_and_times_are_told_as_the_librarys_own_counters_and_histograms() -> None:
+    tally, counter = metrics.Tally("own_tally", "", ["kind"]), Counter("their_tally", "", ["kind"])
+    times, histogram = (
+        metrics.Times("own_times", "", ["kind"]), Histogram("their_times", "", ["kind"], buckets=metrics.SECONDS),
+    )  # fmt: skip
+    for kind, seconds in (("a", 0.0), ("a", 0.005), ("b", 0.0051), ("a", 3), ("b", 10), ("b", 99)):
+        tally.counts[kind,] += 1
+        counter.labels(kind).inc()
+        times.add((kind,), seconds)
+        histogram.labels(kind).observe(seconds)
+    assert _samples(tally) == _samples(counter)
+    assert _samples(times) == _samples(histogram)
+    assert _samples(metrics.Tally("own_empty", "")) == _samples(Counter("their_empty", ""))
+    assert _samples(metrics.Times("own_waits", "")) == _samples(Histogram("their_waits", "", buckets=metrics.SECONDS))
 
 
 class Receiver(BaseHTTPRequestHandler):

@@ -24,7 +24,7 @@ async def test_a_document_s_plan_is_told_where_it_is_asked_for(live: Live, tenan
 
 async def test_queries_are_counted_by_who_answers_them(live: Live, tenant: Tenant):
     def counted() -> list[float]:
-        return [metrics.planned.labels(how)._value.get() for how in ("planned", "partly", "left")]
+        return [metrics.planned.counts[how,] for how in ("planned", "partly", "left")]
 
     before = counted()
     await ask(live, tenant, "{ plants(first: 1) { nodes { code } } }")
