@@ -5,14 +5,17 @@ from __future__ import annotations
 from datetime import date, datetime
 from decimal import Decimal
 from enum import StrEnum
-from typing import Any, TypeVar
+from typing import Any, ClassVar, TypeAlias, TypeVar
 
-from sqlalchemy import BigInteger, Date, FetchedValue, Identity, Integer, MetaData, Numeric, Text
+from sqlalchemy import BigInteger, Date, FetchedValue, Identity, Integer, MetaData, Numeric, Text, inspect
 from sqlalchemy import TypeDecorator as _TypeDecorator
 from sqlalchemy.dialects.postgresql import ARRAY, JSONB, TIMESTAMP
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 E = TypeVar("E", bound=StrEnum)
+
+Changes: TypeAlias = "dict[Table, dict[str, Any]]"
+"""Rows with the attributes that were set, and what those were before."""
 
 QUANTITY = Numeric(18, 6)
 TIME = TIMESTAMP(timezone=True)
@@ -35,8 +38,48 @@ class EnumText(_TypeDecorator[StrEnum]):
         return None if value is None else self.enum_class(value)
 
 
+class _Attribute:
+    """What stands for a column: on the class what SQLAlchemy makes expressions of, on a row its value, which is found in the
+    row's own dict before anything is called. SQLAlchemy's own attribute calls a function for every look at a row."""
+
+    __slots__ = ("expression",)
+
+    def __init__(self, expression: Any) -> None:
+        self.expression = expression
+
+    def __get__(self, row: Table | None, table: type[Table]) -> Any:
+        return self.expression if row is None else None  # null, as long as nothing else is known
+
+
 class Table(DeclarativeBase):
-    """Any table of the application's schema."""
+    """Any table of the application's schema. A row is a plain object: `db/rows.py` reads, follows and writes it."""
+
+    __slots__ = ("_changes",)
+    _attributes: ClassVar[frozenset[str]]
+    _changes: Changes | None
+    """Where it is kept what was changed of the rows of a transaction; null for a row of none."""
+
+    def __init_subclass__(cls, **options: Any) -> None:
+        super().__init_subclass__(**options)
+        mapper: Any = inspect(cls, raiseerr=False)
+        if mapper is None:
+            return
+        cls._attributes = frozenset(mapper.column_attrs.keys())
+        for key in cls._attributes:
+            type.__setattr__(cls, key, _Attribute(getattr(cls, key)))
+        type.__delattr__(cls, "__init__")  # SQLAlchemy's way to make a row that it follows itself
+
+    def __init__(self, **values: Any) -> None:
+        """A row that is not written yet."""
+        if not values.keys() <= self._attributes:
+            raise TypeError(f"{type(self).__name__} has no {', '.join(values.keys() - self._attributes)}")
+        object.__setattr__(self, "_changes", None)
+        self.__dict__.update(values)
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if self._changes is not None:
+            self._changes.setdefault(self, {}).setdefault(name, self.__dict__.get(name))
+        self.__dict__[name] = value
 
     metadata = MetaData(schema="app")
     type_annotation_map = {

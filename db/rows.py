@@ -1,8 +1,9 @@
 """Rows a transaction has in hand: read whole, changed as objects, written as what differs.
 
-A row is one object per transaction, however often it is read. RETURNING brings every column back, so after it was written
-an object says what PostgreSQL made of it: defaults, rounding, what triggers set before the row was written. What a trigger
-changes afterwards, in this row or another, it does not say: such a trigger needs its rows to be read again.
+A row is one object per transaction, however often it is read. RETURNING brings back what was written and what PostgreSQL
+sets by itself, so after it was written an object says what PostgreSQL made of it: defaults, rounding, what triggers set before
+the row was written (`server_onupdate` names it). What a trigger changes afterwards, in this row or another, it does not say:
+such a trigger needs its rows to be read again.
 """
 
 from __future__ import annotations
@@ -10,11 +11,12 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache, lru_cache
+from operator import itemgetter
 from typing import Any, TypeVar
 
 from sqlalchemy.inspection import inspect
 
-from db.base import LedgerTable, Table
+from db.base import Changes, LedgerTable, Table
 from db.statements import DIALECT, Read, reader, writer
 
 T = TypeVar("T", bound=Table)
@@ -42,19 +44,30 @@ class Columns:
     read: Sequence[tuple[str, Callable[[Any], Any]]]
     """Attributes whose values are not the driver's."""
     writers: Mapping[str, Read]
+    place: Mapping[str, int]
+    by_server: tuple[str, ...]
+    """Attributes PostgreSQL sets whenever it writes a row."""
     listed: str
-    empty: Callable[[], Any]
-    """Makes a row without values."""
+    picked: Callable[[Mapping[str, Any]], tuple[Any, ...]]
+    """The values of all attributes, in order."""
 
     def values(self, record: Iterable[tuple[str, Any]]) -> dict[str, Any]:
         """The values of a record's items, by attribute."""
         found = dict(record)
         for attribute, name in self.renamed:
             found[attribute] = found.pop(name)
+        return self.understood(found)
+
+    def understood(self, found: dict[str, Any]) -> dict[str, Any]:
+        """The driver's values, by attribute, as the columns'; in place."""
         for attribute, read in self.read:
-            if found[attribute] is not None:
+            if found.get(attribute) is not None:
                 found[attribute] = read(found[attribute])
         return found
+
+    def stored(self, row: Table) -> dict[str, Any]:
+        """A whole row's values, by the columns' names."""
+        return dict(zip(self.names.values(), self.picked(row.__dict__), strict=True))
 
     def sent(self, row: Table, attribute: str) -> Any:
         value, write = row.__dict__[attribute], self.writers[attribute]
@@ -72,21 +85,23 @@ def columns_of(model: type[Table]) -> Columns:
         renamed=[(key, column.name) for key, column in found.items() if key != column.name],
         read=[(key, turn) for key, column in found.items() if (turn := reader(column.type)) is not None],
         writers={key: writer(column.type) for key, column in found.items()},
+        place={key: place for place, key in enumerate(found)},
+        by_server=tuple(key for key, column in found.items() if column.server_onupdate is not None),
         listed=", ".join(f"t.{name}" for name in quoted.values()),
-        empty=inspect(model).class_manager.new_instance,
+        picked=itemgetter(*found),
     )
 
 
 def read(model: type[T], record: Mapping[str, Any]) -> T:
     """A record as a row of its own, of no transaction."""
-    columns = columns_of(model)
-    row: T = columns.empty()
-    return _filled(row, columns.values(record.items()))
+    return _made(model, columns_of(model).values(record.items()), None)
 
 
 def change(row: Table, **values: Any) -> None:
-    """Set what differs: most of what is derived anew is as it was, and to set costs four times as much as to look."""
+    """Set what differs: most of what is derived anew is as it was."""
     now = row.__dict__
+    if values.items() <= now.items():
+        return
     for name, value in values.items():
         if name not in now or now[name] != value:
             setattr(row, name, value)
@@ -119,6 +134,7 @@ class Rows:
         self._fetch = fetch
         self._known: dict[tuple[type[Table], int, int], Any] = {}
         self._new: list[Any] = []
+        self._changes: Changes = {}
 
     def add(self, row: LedgerTable) -> None:
         """Insert it with the next flush."""
@@ -133,36 +149,40 @@ class Rows:
             key = (model, values["organization_id"], values["id"])
             row = self._known.get(key)
             if row is None:
-                row = self._known[key] = columns.empty()
-            found.append(_filled(row, values))
+                row = self._known[key] = _made(model, values, self._changes)
+            else:
+                row.__dict__.update(values)
+            found.append(row)
         return found
 
     def forget(self, row: LedgerTable) -> None:
         del self._known[_key(row)]
+        self._changes.pop(row, None)
 
     def clear(self) -> None:
+        """From here on, what is changed of these rows is nobody's business."""
         self._known.clear()
+        self._changes = {}
 
     @property
     def waiting(self) -> bool:
         """Has anything changed that was not sent."""
-        return bool(self._new) or any(row._sa_instance_state.modified for row in self._known.values())
+        return bool(self._new or self._changes)
 
     async def flush(self) -> None:
         """Send what is new, then what has changed: a few rows with each statement. Rows of one statement are written in no
         order that is promised: where one must be there before another is, flush in between."""
         new, self._new = self._new, []
         writes = [_Write.of_new(row) for row in new]
-        for row in self._known.values():
-            if row._sa_instance_state.modified:
-                if write := _Write.of_changed(row):
-                    writes.append(write)
-                else:
-                    _filled(row, {})
+        for row, before in self._changes.items():
+            if names := _changed(row, before):
+                writes.append(_Write.of_changed(row, names))
+        self._changes.clear()
         for first in range(0, len(writes), TOGETHER):
             await self._write(writes[first : first + TOGETHER])
         for row in new:
             self._known[_key(row)] = row
+            object.__setattr__(row, "_changes", self._changes)
 
     async def _write(self, writes: Sequence[_Write]) -> None:
         values = [writes[0].row.organization_id]
@@ -171,11 +191,13 @@ class Rows:
         records = await self._fetch(_text(tuple((write.model, write.names, write.new) for write in writes)), values)
         if not records:
             raise Vanished(f"a row of {', '.join(columns_of(w.model).source for w in writes)} could not be written")
-        ((*returned,),) = records
+        (returned,) = records
+        first = 0
         for write in writes:
-            columns = columns_of(write.model)
-            _filled(write.row, columns.values(zip(columns.names.values(), returned, strict=False)))
-            del returned[: len(columns.names)]
+            names = _returned(write.model, write.names, write.new)
+            found = dict(zip(names, returned[first : first + len(names)], strict=True))
+            write.row.__dict__.update(columns_of(write.model).understood(found))
+            first += len(names)
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,26 +213,52 @@ class _Write:
     @classmethod
     def of_new(cls, row: Any) -> _Write:
         model: type[Table] = type(row)
-        columns = columns_of(model)
-        names = tuple(name for name in columns.names if name in row.__dict__ and name != "organization_id")
-        return cls(row, model, names, [columns.sent(row, name) for name in names], True)
+        names, picked, written = _given(model, frozenset(row.__dict__))
+        values = [*picked(row.__dict__)]
+        for place, write in written:
+            values[place] = write(values[place])
+        return cls(row, model, names, values, True)
 
     @classmethod
-    def of_changed(cls, row: Any) -> _Write | None:
+    def of_changed(cls, row: Any, names: tuple[str, ...]) -> _Write:
         model: type[Table] = type(row)
         columns = columns_of(model)
-        before, now = row._sa_instance_state.committed_state, row.__dict__
-        names = tuple(name for name in columns.names if name in before and before[name] != now[name])
-        return cls(row, model, names, [row.id, *(columns.sent(row, name) for name in names)], False) if names else None
+        return cls(row, model, names, [row.id, *(columns.sent(row, name) for name in names)], False)
+
+
+@lru_cache(maxsize=2_000)
+def _given(model: type[Table], attributes: frozenset[str]) -> tuple[tuple[str, ...], Any, list[tuple[int, Any]]]:
+    """Of a new row: what is written besides its organization, in order; what takes the values from it; and what makes some of
+    them the driver's, by place."""
+    columns = columns_of(model)
+    names = tuple(name for name in columns.names if name in attributes and name != "organization_id")
+    written = [(place, write) for place, name in enumerate(names) if (write := columns.writers[name]) is not None]
+    return names, itemgetter(*names) if len(names) > 1 else (lambda row: tuple(row[name] for name in names)), written
+
+
+def _changed(row: Table, before: Mapping[str, Any]) -> tuple[str, ...]:
+    """What differs of what was set, in the order of the columns."""
+    now, place = row.__dict__, columns_of(type(row)).place
+    return tuple(
+        sorted((name for name in before if name in place and before[name] != now[name]), key=place.__getitem__)
+    )
+
+
+@lru_cache(maxsize=2_000)
+def _returned(model: type[Table], names: tuple[str, ...], new: bool) -> tuple[str, ...]:
+    """Attributes a statement brings back: of a new row all, of a changed one what was written and what PostgreSQL sets."""
+    columns = columns_of(model)
+    return tuple(columns.names) if new else tuple(dict.fromkeys((*names, *columns.by_server)))
 
 
 def _key(row: Any) -> tuple[type[Table], int, int]:
     return type(row), row.organization_id, row.id
 
 
-def _filled(row: T, values: dict[str, Any]) -> T:
-    row.__dict__.update(values)
-    row._sa_instance_state._commit_all(row.__dict__)  # type: ignore[attr-defined]
+def _made(model: type[T], values: dict[str, Any], changes: Changes | None) -> T:
+    row = object.__new__(model)
+    object.__setattr__(row, "_changes", changes)
+    object.__setattr__(row, "__dict__", values)
     return row
 
 
@@ -228,7 +276,8 @@ def _text(writes: tuple[tuple[type[Table], tuple[str, ...], bool], ...]) -> str:
         else:
             changes = ", ".join(f"{columns.quoted[name]} = ${n}" for n, name in enumerate(names, taken + 2))
             text = f"update {columns.source} as t set {changes} where t.organization_id = $1 and t.id = ${taken + 1}"
-        parts.append(f"{text} returning {columns.listed}")
+        returned = ", ".join(f"t.{columns.quoted[name]}" for name in _returned(model, names, new))
+        parts.append(f"{text} returning {returned}")
         taken += len(names) + (not new)
     if len(parts) == 1:
         return parts[0]

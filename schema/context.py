@@ -204,8 +204,9 @@ class Context:
 
     async def renew(self) -> None:
         """End the read transaction and forget what was loaded."""
-        async with self._lock:
-            await self._end()
+        if "_lock" in self.__dict__:  # something was read
+            async with self._lock:
+                await self._end()
         self.loaders.forget()
 
     async def close(self) -> None:

@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from decimal import Decimal
 from enum import Enum
+from functools import cache
 from ipaddress import IPv4Address, IPv6Address
 from typing import Any
 
@@ -34,12 +35,19 @@ def request_hash(input: Any) -> bytes:
 
 
 def _plain(value: Any, skip: str = "") -> Any:
-    if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        names = (f.name for f in dataclasses.fields(value))
-        return {name: _plain(getattr(value, name)) for name in sorted(names) if name != skip}
+    if names := _parts(value.__class__):
+        return {name: _plain(getattr(value, name)) for name in names if name != skip}
     if isinstance(value, list | tuple):
         return [_plain(v) for v in value]
     return value.name if isinstance(value, Enum) else repr(value)
+
+
+@cache
+def _parts(kind: Any) -> Sequence[str]:
+    """Of an input: its fields, by name; of anything else nothing."""
+    if not (isinstance(kind, type) and dataclasses.is_dataclass(kind)):
+        return ()
+    return sorted(field.name for field in dataclasses.fields(kind))
 
 
 def checked_key(key: str | None, header: str | None) -> str | None:
@@ -104,7 +112,7 @@ def _text(value: Any) -> str:
 
 def _snapshot(value: Any) -> Any:
     if isinstance(value, LedgerTable):
-        return {name: value.__dict__[attribute] for attribute, name in columns_of(type(value)).names.items()}
+        return columns_of(type(value)).stored(value)
     if isinstance(value, list):
         return [_snapshot(v) for v in value]
     return value

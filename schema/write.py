@@ -60,6 +60,7 @@ class Mutation:
         self.permission = None if permission == "authenticated" else permission
         self.access = access
         self.before = before
+        self._nodes: dict[str, type[Node]] = {}
         self._takes = set(inspect.signature(function).parameters)
         if unknown := self._takes - {"tx", "input", "now", "info", *(["prepared"] if before else [])}:
             raise TypeError(f"{function.__name__} asks for {unknown}; there is tx, input, now, info")
@@ -175,7 +176,9 @@ class Mutation:
         )
 
     def _node(self, name: str) -> type[Node]:
-        return target(next(f for f in result_fields(self.payload) if f.python_name == name))
+        if name not in self._nodes:
+            self._nodes[name] = target(next(f for f in result_fields(self.payload) if f.python_name == name))
+        return self._nodes[name]
 
 
 async def _read_again(tx: WriteTx, results: Mapping[str, Any]) -> None:

@@ -102,7 +102,7 @@ class MeterReading(TenantTable):
     kind: Mapped[ReadingKind] = enum(ReadingKind)
     value: Mapped[Decimal]
     offset_value: Mapped[Decimal]
-    total: Mapped[Decimal] = mapped_column(server_default=FetchedValue())
+    total: Mapped[Decimal] = mapped_column(server_default=FetchedValue(), server_onupdate=FetchedValue())
     read_at: Mapped[datetime]
     received_at: Mapped[datetime]
     recorded_by_id: Mapped[int | None] = ref("User")

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import MISSING
+from dataclasses import MISSING, dataclass
+from operator import itemgetter
 from typing import Any
 
 import strawberry
@@ -105,7 +106,7 @@ def reader(
         if isinstance(value, VariableNode) and getattr(definition.args[name].type, "name", "") in _AS_THEY_ARE
     }
     if set(scalars) != set(names) or any(is_non_null_type(argument.type) for argument in definition.args.values()):
-        return whole, False
+        return _templated(definition, node, convert, whole), False
     fixed: list[Mapping[str, Any]] = []
 
     def quick(variables: VariableValues) -> Mapping[str, Any]:
@@ -115,6 +116,57 @@ def reader(
         return {**fixed[0]} | {name: known[variable] for name, variable in scalars.items() if variable in known}
 
     return quick, False
+
+
+@dataclass(frozen=True, slots=True)
+class _Hole:
+    """Where a variable's value belongs."""
+
+    variable: str
+
+
+Fill = Callable[[Mapping[str, Any]], Any]
+
+
+def _templated(
+    definition: GraphQLField, node: FieldNode, convert: Callable[[dict[str, Any]], Mapping[str, Any]], whole: Read
+) -> Read:
+    """As `whole`, for arguments of which only some parts are variables: the library takes these as they are, so it is asked once,
+    with a hole for each. What it has to say of variables that are missing or null, it says each time."""
+    finder = _Finder()
+    visit(node, finder)
+    names = tuple(dict.fromkeys(finder.names))
+    fills: list[Fill | None] = []
+
+    def quick(variables: VariableValues) -> Mapping[str, Any]:
+        known = variables.coerced
+        if not fills:
+            holes = VariableValues(variables.sources, {**known, **{name: _Hole(name) for name in names}})
+            fills.append(_filler(get_argument_values(definition, node, holes)))
+        if fills[0] is None or any(known.get(name) is None for name in names):
+            return whole(variables)
+        return convert(fills[0](known))
+
+    return quick
+
+
+def _filler(template: Any) -> Fill | None:
+    """What fills the holes of a value; None where there are none."""
+    if isinstance(template, _Hole):
+        return itemgetter(template.variable)
+    if isinstance(template, list):
+        entries = [_filler(entry) for entry in template]
+        if not any(entries):
+            return None
+        return lambda known: [
+            entry if fill is None else fill(known) for entry, fill in zip(template, entries, strict=True)
+        ]
+    if isinstance(template, dict):
+        parts = {name: fill for name, part in template.items() if (fill := _filler(part)) is not None}
+        if not parts:
+            return None
+        return lambda known: template | {name: fill(known) for name, fill in parts.items()}
+    return None
 
 
 def _converter(schema: strawberry.Schema, field: StrawberryField) -> Callable[[dict[str, Any]], Mapping[str, Any]]:
@@ -177,13 +229,13 @@ def key_reader(definition: GraphQLField, node: FieldNode) -> tuple[Read, bool]:
 class _Finder(Visitor):
     def __init__(self) -> None:
         super().__init__()
-        self.found = False
+        self.names: list[str] = []
 
-    def enter_variable(self, _node: VariableNode, *_: Any) -> None:
-        self.found = True
+    def enter_variable(self, node: VariableNode, *_: Any) -> None:
+        self.names.append(node.name.value)
 
 
 def _names_a_variable(value: Any) -> bool:
     finder = _Finder()
     visit(value, finder)
-    return finder.found
+    return bool(finder.names)

@@ -8,7 +8,7 @@ under permissions that hold in other plants than those the transaction sees.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import asyncpg
@@ -102,7 +102,8 @@ class Posting:
         pages = list(self.pages)
         for attribute, root in self.objects:
             id = getattr(results.get(attribute), "id", None)
-            pages[root.page] = replace(ANY, condition=(f"{source(root.target.node.__declared__.table)}.id = $1", (id,)))
+            condition = f"{source(root.target.node.__declared__.table)}.id = $1", (id,)
+            pages[root.page] = PageSql(condition, NOTHING, (), False, 1)
         return pages
 
     def answer(self, posted: Posted) -> dict[str, Any] | None:

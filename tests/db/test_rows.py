@@ -13,8 +13,9 @@ from sqlalchemy import TextClause, delete, select, text, update
 from sqlalchemy.sql.selectable import TextualSelect
 
 from db.actor import Scope
+from db.base import Table
 from db.refusal import AlreadyExists
-from db.rows import Vanished
+from db.rows import Vanished, columns_of
 from db.session import Database, WriteTx
 from modules.identity.tables import Department, PlantAccess
 from tests.support import Tenant
@@ -66,6 +67,41 @@ async def test_what_postgresql_made_of_it_is_there(database: Database, tenant: T
         await tx.flush()
         assert (made.version, made.archived_at) == (1, None)
         assert await tx.get(Department, made.id) is made
+
+
+async def test_what_postgresql_sets_with_each_write_is_brought_back(admin: asyncpg.Connection) -> None:
+    """Generated columns, and those a trigger sets before the row is written."""
+    found = await admin.fetch(
+        "select c.oid::regclass::text as source, a.attname as name from pg_attribute a join pg_class c on c.oid = a.attrelid"
+        " where a.attgenerated <> '' and c.relnamespace = 'app'::regnamespace union"
+        " select t.tgrelid::regclass::text, s.name[1] from pg_trigger t join pg_proc p on p.oid = t.tgfoid,"
+        " regexp_matches(p.prosrc, 'new\\.(\\w+) :=', 'g') as s(name) where t.tgtype & 19 = 19 and not t.tgisinternal"
+    )
+    models = {columns_of(mapper.class_).source: columns_of(mapper.class_) for mapper in Table.registry.mappers}
+    missing = [
+        f"{row['source']}.{row['name']}"
+        for row in found
+        if (columns := models.get(row["source"])) is not None
+        and row["name"] in columns.names.values()
+        and row["name"] not in {columns.names[attribute] for attribute in columns.by_server}
+    ]
+    assert len(found) > 10
+    assert missing == []
+
+
+async def test_what_is_changed_after_the_rows_were_let_go_is_not_sent(database: Database, tenant: Tenant) -> None:
+    async with database.write(tenant.actor()) as tx:
+        row = await tx.locked(Department, tenant.departments[0])
+        await tx.let_go()
+        row.name = "too late"
+        assert await tx.scalar(text("select name from app.departments where id = :id"), {"id": row.id}) != "too late"
+
+
+async def test_a_row_has_the_columns_of_its_table_and_no_others() -> None:
+    row = Department(code="A")
+    assert (row.code, row.name) == ("A", None)
+    with pytest.raises(TypeError, match="nmae"):
+        Department(nmae="A")
 
 
 async def test_a_value_set_to_what_it_was_is_no_change(database: Database, tenant: Tenant) -> None:

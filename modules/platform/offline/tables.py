@@ -20,7 +20,7 @@ class OfflineBatch(LedgerTable):
     request_id: Mapped[str | None]
     sent_at: Mapped[datetime]
     received_at: Mapped[datetime]
-    skew_seconds: Mapped[Decimal] = mapped_column(server_default=FetchedValue())
+    skew_seconds: Mapped[Decimal] = mapped_column(server_default=FetchedValue(), server_onupdate=FetchedValue())
     items: Mapped[int] = mapped_column(Integer)
     applied: Mapped[int | None] = mapped_column(Integer)
     duplicates: Mapped[int | None] = mapped_column(Integer)
