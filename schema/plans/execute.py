@@ -126,20 +126,19 @@ class Prepared:
         try:
             variables = self._declared.values(given)
             posting = None if variables is None else self._posting(variables)
+            if variables is None or not isinstance(posting, Posting):
+                return None
+            filled = posting.filled(variables)
         except UNFIT:
             return None
-        if variables is None or not isinstance(posting, Posting):
-            return None
         try:
-            posted = await posting.post(variables, context)
+            posted = await filled.post(context)
         except Exception as error:
             located = GraphQLError(str(error), nodes=posting.nodes, path=[posting.key], original_error=error)
             return Answered({posting.key: None}, [located])
-        if posted is None:
-            return None
-        answer = posting.answer(posted)
+        answer = filled.answer(posted)
         if answer is not None:
-            return Answered({posting.key: answer}, statement=posting.statement, posted=posted)
+            return Answered({posting.key: answer}, statement=filled.statement, posted=posted)
         context.posted = posted
         left = {posting.key: "completed over what was posted"}
         return Answered({posting.key: None}, rest=self._document, left=left, posted=posted)
@@ -229,7 +228,7 @@ class Prepared:
         except UNFIT:  # the document itself is wrong: the loaders say how
             roots, rest = [], []
         return Plan(
-            roots, collector.permissions, list(grouped), collector.arguments, constant,
+            roots, collector.permissions, collector.arguments, constant, list(grouped),
             self._only(rest) if rest else None, left,
         )  # fmt: skip
 

@@ -190,8 +190,8 @@ class _Writer:
         page, first = self._pages[number], self._taken[number]
         clauses = [_numbered(page.condition, first)]
         if past:
-            taken = first + len(page.condition[1])
-            clauses.append(_PARAMETER.sub(lambda found: f"place.v{int(found[1]) + taken}", page.past[0]))
+            taken = first + len(page.condition.values)
+            clauses.append(_PARAMETER.sub(lambda found: f"place.v{int(found[1]) + taken}", page.past.text))
         return "".join(f" and ({clause})" for clause in clauses if clause)
 
 
@@ -222,7 +222,7 @@ def _columns(table: str, names: Iterable[str]) -> str:
 
 def _numbered(clause: Clause, taken: int) -> str:
     """The clause with its parameters counted on from those taken already."""
-    return _PARAMETER.sub(lambda found: f"${int(found[1]) + taken}", clause[0])
+    return _PARAMETER.sub(lambda found: f"${int(found[1]) + taken}", clause.text)
 
 
 def _array(rows: str) -> str:
