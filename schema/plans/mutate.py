@@ -1,5 +1,5 @@
-"""An operation of one mutation: the use case runs as always, and what is asked of the rows it changed is read by one
-statement, in its own transaction.
+"""A mutation: the use case runs as always, and what is asked of the rows it changed is read by one statement, in its own
+transaction.
 
 What the statement cannot say the loaders complete over what was posted: refusals, first answers given again, and objects
 under permissions that hold in other plants than those the transaction sees.
@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import asyncpg
-from graphql import FieldNode
+from graphql import FieldNode, GraphQLNonNull
 from graphql.execution.collect_fields import FieldDetails
 from graphql.execution.values import VariableValues
 
@@ -40,7 +40,7 @@ class Unreadable(Exception):
 
 @dataclass(slots=True, eq=False)
 class Posting:
-    """The operation's one root field, for given values of the variables its directives name."""
+    """A root field, for given values of the variables its directives name."""
 
     key: str
     nodes: list[FieldNode]
@@ -66,10 +66,8 @@ class Filled:
     input: Any
     pages: list[PageSql]
     """Of the lists in the payload."""
-
-    @property
-    def statement(self) -> str:
-        return self.posting.reading.statement(self._pages({}), False).text if self.posting.objects else ""
+    statement: str = ""
+    """That read the payload."""
 
     async def post(self, context: Context) -> Posted:
         """Raises what the mutation raises."""
@@ -91,7 +89,8 @@ class Filled:
             return {}
         pages = self._pages(results)
         statement = self.posting.reading.statement(pages, False)
-        text, values = statement.text, [tx.org, *statement.values(pages)]
+        self.statement = text = statement.text
+        values: list[Any] = [tx.org, *statement.values(pages)]
         if receipt is not None:
             text = f"with kept as ({receipt.statement(len(values))}), {text.removeprefix('with ')}"
             values += receipt.values(tx)
@@ -123,16 +122,15 @@ class Filled:
         }
 
 
-def posting(collector: Collector, grouped: Mapping[str, list[FieldDetails]]) -> Posting:
-    """Raises NotPlanned where the operation is of several mutations, or one of another kind."""
-    if len(grouped) != 1:
-        raise NotPlanned("several mutations: each is answered before the next begins")
-    ((key, details),) = grouped.items()
+def posting(collector: Collector, key: str, details: list[FieldDetails]) -> Posting:
+    """Of one root field, by a collector of its own. Raises NotPlanned where it is a mutation of another kind."""
     node = details[0].node
     field, definition, parent = collector.mutation(node)
     mutation = getattr(field, "run", None)
     if not isinstance(mutation, Mutation) or not mutation.plain:
         raise NotPlanned(f"{node.name.value} needs more than its input")
+    if isinstance(definition.type, GraphQLNonNull):
+        raise NotPlanned(f"{node.name.value} may not be null: where it fails nothing follows")
     members: list[tuple[str, str | Typename]] = []
     objects: list[tuple[str, One]] = []
     for member, group in collector.below(parent, details).items():

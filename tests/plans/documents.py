@@ -55,9 +55,21 @@ class Writer:
     def document(self, roots: list[str]) -> Document:
         query = self._schema.query_type
         assert query is not None
-        fields = [self._field(query, name, depth=self._rng.randint(1, 3)) for name in roots]
+        return self._document("query", [self._field(query, name, depth=self._rng.randint(1, 3)) for name in roots])
+
+    def mutations(self, asked: list[tuple[str, str]]) -> Document:
+        """Root fields by name, each with its input as it stands in the document; what is asked of their payloads is random."""
+        known = self._schema.mutation_type
+        assert known is not None
+        fields = []
+        for name, input in asked:
+            payload = self._selection(get_named_type(known.fields[name].type), self._rng.randint(1, 3))
+            fields.append(f"{self._name()}: {name}(input: {input}){self._directive()} {payload}")
+        return self._document("mutation", fields)
+
+    def _document(self, kind: str, fields: list[str]) -> Document:
         given = f"({', '.join(self._declared)})" if self._declared else ""
-        return Document(f"query Q{given} {{ {' '.join(fields)} }} {' '.join(self._fragments)}", self._variables)
+        return Document(f"{kind} Q{given} {{ {' '.join(fields)} }} {' '.join(self._fragments)}", self._variables)
 
     # --- selections -------------------------------------------------------------------------------------------------
 
@@ -130,6 +142,9 @@ class Writer:
         if "first" in definition.args:
             size = self._rng.choice(["first", "first", "last"])
             given[size] = self._given(definition.args[size].type, self._rng.randint(1, 6))
+            if self._rng.random() < 0.02:
+                cursor = "after" if size == "first" else "before"
+                given[cursor] = self._given(definition.args[cursor].type, self._rng.choice([None, "WyJ4Il0"]))
         return f"({', '.join(f'{k}: {v}' for k, v in given.items())})" if given else ""
 
     def _by(self, type_: Any) -> str:
