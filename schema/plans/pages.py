@@ -8,7 +8,7 @@ from functools import lru_cache
 from types import SimpleNamespace
 from typing import Any, NamedTuple
 
-from sqlalchemy import BigInteger, ColumnElement
+from sqlalchemy import ARRAY, BigInteger, ColumnElement, Integer
 from sqlalchemy.dialects.postgresql.asyncpg import dialect as asyncpg_dialect
 
 from db.paging import Key, beyond
@@ -16,7 +16,7 @@ from db.values import holds
 from schema.connection import Page
 from schema.faults import bad_input
 from schema.fields import key_is
-from schema.ids import key
+from schema.ids import decode, key
 from schema.listing import snake
 from schema.plans.encode import name_of, quoted
 from schema.plans.tree import Arguments
@@ -70,6 +70,8 @@ class PageSql:
 def page_sql(arguments: Arguments, variables: Any) -> PageSql:
     """Raises what the loaders would raise: a Fault for a cursor, a size or an id that is wrong."""
     given = arguments.read(variables)
+    if arguments.types:
+        return PageSql(_by_ids(arguments, given["ids"]), NOTHING, (), False, 1)
     if arguments.listing is None:
         return PageSql(_looked_up(arguments, given), NOTHING, (), False, 1)
     page = Page.of(arguments.listing, **given, parent=arguments.parent)
@@ -137,6 +139,16 @@ def _looked_up(arguments: Arguments, by: Mapping[str, Any]) -> Clause:
     if isinstance(value, Mapping):
         value = SimpleNamespace(**{snake(part): given for part, given in value.items()})
     return _clause(key_is(arguments.keys[snake(name)], value))
+
+
+def _by_ids(arguments: Arguments, ids: Sequence[str]) -> Clause:
+    """The rows of (type, key) to find objects for, instead of a condition."""
+    if len(ids) > arguments.most:
+        raise bad_input(f"At most {arguments.most} ids", "ids")
+    numbers = {name: number for number, name in enumerate(arguments.types)}
+    named = [decode(id) for id in ids]
+    values = [numbers[name] for name, _ in named], [key for _, key in named]
+    return Clause("unnest($1::integer[], $2::bigint[])", values, (ARRAY(Integer()), ARRAY(BigInteger())))
 
 
 def key_of(table: Any, id: int | None) -> Clause:

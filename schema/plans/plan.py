@@ -66,7 +66,7 @@ class Reading:
 
 @dataclass(slots=True, eq=False)
 class Plan(Reading):
-    """One query, for given values of the variables its directives name and given types of the ids `node` is asked for."""
+    """One query, for given values of the variables its directives name and given types of the ids that `node` and `nodes` are asked for."""
 
     order: list[str]
     """Of all root fields in the answer."""

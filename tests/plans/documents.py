@@ -78,6 +78,8 @@ class Writer:
         alias = f"{self._name()}: " if self._rng.random() < 0.4 or definition.args else ""
         if name == "node" and "id" in definition.args:
             return f"{alias}{self._by_id(depth)}"
+        if name == "nodes" and "ids" in definition.args:
+            return f"{alias}{self._by_ids(depth)}"
         arguments = self._arguments(name, definition)
         inner = get_named_type(definition.type)
         below = "" if is_leaf_type(inner) else " " + self._selection(inner, depth)
@@ -88,6 +90,15 @@ class Writer:
         id = self._given(GraphQLNonNull(GraphQLID), self._rng.choice(self._ids[name]))
         inner = self._selection(self._schema.type_map[name], depth)
         return f"node(id: {id}){self._directive()} {{ __typename ... on {name} {inner} ... on Plant {{ id }} }}"
+
+    def _by_ids(self, depth: int) -> str:
+        names = self._some([name for name, pool in self._ids.items() if pool], 1, 4)
+        ids = [self._rng.choice(self._ids[self._rng.choice(names)]) for _ in range(self._rng.randint(1, 8))]
+        if self._rng.random() < 0.05:
+            ids.append(self._rng.choice(["UGxhbnQ6OTk5OTk5", "nothing"]))
+        given = self._given(GraphQLNonNull(GraphQLList(GraphQLNonNull(GraphQLID))), ids)
+        parts = [f"... on {name} {self._selection(self._schema.type_map[name], depth)}" for name in names]
+        return f"nodes(ids: {given}){self._directive()} {{ __typename {' '.join(parts)} }}"
 
     def _selection(self, parent: Any, depth: int) -> str:
         if parent.name.endswith("Connection"):
