@@ -59,6 +59,9 @@ CASES: dict[str, tuple[str, int]] = {
     "refused in between": (document(report("a", 1, "1"), report("b", 101, "2"), report("c", 3, "3")), 1),
     "refused last": (document(report("a", 1, "1"), reason("r", "R1"), reason("again", "R1")), 2),
     "an error in between": (document(report("a", 1, "1"), report("b", 2, "2", '"x"'), report("c", 3, "3")), 3),
+    "errors around a refusal": (
+        document(report("a", 1, "1", '"x"'), report("b", 101, "2"), report("c", 3, "3", '"y"'), report("d", 4, "4")), 1,
+    ),
     "only errors": (document(report("a", 1, "1", '"x"'), report("b", 2, "2", '"y"')), 2),
     "the first answer given again": (document(report("a", 1, "1"), report("b", 1, "1"), report("c", 3, "3")), 1),
     "a key of another request": (document(report("a", 1, "1"), report("b", 2, "1"), report("c", 3, "3")), 3),
