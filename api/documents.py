@@ -85,7 +85,7 @@ class Operations(Mapping[str | None, Operation]):
     @property
     def weight(self) -> int:
         """What it takes to keep them, in characters of a document: the text, and the plans made of it by now."""
-        return self._length + PLAN_CHARACTERS * sum(len(one.prepared.plans) for one in self._made.values())
+        return self._length + PLAN_CHARACTERS * sum(one.prepared.kept for one in self._made.values())
 
     def __getitem__(self, name: str | None) -> Operation:
         operation = self._made.get(name)

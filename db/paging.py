@@ -11,12 +11,14 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, String, and_, cast, false, literal, or_, tuple_
 
+from db.values import holds
+
 _MOMENT = r"\d{4}-\d\d-\d\d"
 _FORMS = {
     int: re.compile(r"-?\d{1,18}", re.ASCII),
     Decimal: re.compile(r"-?\d{1,40}(\.\d{1,40})?", re.ASCII),
     date: re.compile(_MOMENT, re.ASCII),
-    datetime: re.compile(_MOMENT + r" \d\d:\d\d:\d\d(\.\d{1,6})?[+-]\d\d(:\d\d)?", re.ASCII),
+    datetime: re.compile(_MOMENT + r" \d\d:\d\d:\d\d(\.\d{1,6})?[+-](0\d|1[0-5])(:[0-5]\d)?", re.ASCII),
 }
 """How PostgreSQL writes values of these types."""
 
@@ -47,11 +49,12 @@ class Key:
         """Whether this can be a value of the column, as `as_text` writes it."""
         kind = self.column.type.python_type
         if (form := _FORMS.get(kind)) is None:
-            return "\0" not in text
+            return holds(self.column.type, text)
         if form.fullmatch(text) is None:
             return False
         try:
-            return kind not in (date, datetime) or kind.fromisoformat(text) is not None
+            read = kind.fromisoformat if kind in (date, datetime) else kind
+            return holds(self.column.type, read(text))
         except ValueError:
             return False
 

@@ -101,6 +101,7 @@ async def node(info: Info, id: Annotated[strawberry.ID, strawberry.argument(desc
     AUTHENTICATED,
     description="Objects by their ids, in their order; null for each that does not exist for the caller",
     priced=[ListSize(assumed_size=MOST_NODES, slicing_arguments=["ids"])],
+    by_ids=MOST_NODES,
 )
 async def nodes(
     info: Info, ids: Annotated[list[strawberry.ID], strawberry.argument(description="At most 100 ids")]

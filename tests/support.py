@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import itertools
 import secrets
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 import asyncpg
+import graphql
 import strawberry
-from graphql import GraphQLError, OperationDefinitionNode, parse
+from graphql import DocumentNode, GraphQLError, OperationDefinitionNode, OperationType, execute, parse
 from strawberry.types import ExecutionResult
 
+from api.graphql import is_awaitable
 from api.responses import dumps
 from db.actor import EVERYWHERE, Actor, Scope
 from db.session import Database
@@ -20,7 +23,9 @@ from schema.context import Context
 from schema.faults import Fault
 from schema.permissions import ADMIN, SYSTEM_ROLES, check, needs
 from schema.plans.execute import Answered, Prepared
+from schema.plans.mutate import Filled
 from schema.registry import registered
+from schema.write import Posted
 
 _number = itertools.count(1)
 
@@ -117,15 +122,58 @@ class NoTokens:
         raise AssertionError("this test issues no tokens")
 
 
-def _retryable(error: GraphQLError) -> bool:
-    cause = error.original_error
-    return isinstance(cause, Fault) and cause.retryable
+def _retryable(error: Exception) -> bool:
+    return isinstance(error, Fault) and error.retryable
 
 
 def _told(error: GraphQLError) -> tuple[Any, ...]:
     cause = error.original_error
     code = cause.code if isinstance(cause, Fault) else type(cause)
     return code, str(cause) if isinstance(cause, Fault) else None, error.path, error.locations
+
+
+class Compared(Prepared):
+    """After each mutation the loaders complete the same, over what it posted, before the next begins."""
+
+    _given: Mapping[str, Any]
+
+    async def run(self, given: Mapping[str, Any], context: Context) -> Answered | None:
+        self._given, self._results = given, dict[str, Any]()
+        return await super().run(given, context)
+
+    async def posted(self, filled: Filled, context: Context) -> Posted:
+        key, document = filled.posting.key, self._only(filled.posting.nodes)
+        try:
+            posted = await super().posted(filled, context)
+        except Exception as error:
+            if not _retryable(error):  # a moment later it is another answer
+                self._results[key] = await self._loaded(document, context)
+            raise
+        context.posted = posted
+        self._results[key] = await self._loaded(document, context)
+        return posted
+
+    async def completed(self, planned: Answered, context: Context) -> Any:
+        """What the loaders answer to the whole operation."""
+        results = [self._results.get(key) for key in planned.data if key not in planned.left]
+        if planned.rest is not None:
+            results.append(await self._loaded(planned.rest, context))
+        data, errors = dict(planned.data), [e for e in planned.errors if e.path and e.path[0] not in self._results]
+        for result in results:
+            if result is not None:
+                data |= result.data
+                errors += result.errors or []
+        return ExecutionResult(data, errors or None)
+
+    async def _loaded(self, document: DocumentNode, context: Context) -> Any:
+        result: Any = execute(
+            self._schema._schema,
+            document,
+            context_value=context,
+            variable_values=dict(self._given),
+            is_awaitable=is_awaitable,
+        )
+        return result if isinstance(result, graphql.ExecutionResult) else await result
 
 
 class House:
@@ -157,23 +205,24 @@ class House:
             if actor.signed_in:
                 async with context.read(None):  # both executors see one state
                     pass
-            planned = await Prepared(self.schema, parsed, asked).run(variables or {}, context)
-            if planned is not None and planned.posted is not None:
-                context.posted = planned.posted  # nothing is posted twice: the loaders complete the same
-            elif planned is not None and any(_retryable(error) for error in planned.errors):
-                return ExecutionResult(data=planned.data, errors=planned.errors)  # a moment later it is another answer
-            result = await self.schema.execute(
-                document, variable_values=variables, context_value=context, operation_name=operation
-            )
+            prepared = Compared(self.schema, parsed, asked)
+            planned = await prepared.run(variables or {}, context)
+            result: Any
+            if planned is not None and asked.operation is OperationType.MUTATION:
+                result = await prepared.completed(planned, context)
+            else:
+                result = await self.schema.execute(
+                    document, variable_values=variables, context_value=context, operation_name=operation
+                )
         finally:
             await context.close()
         if planned is not None:
-            self._compare(planned, result)  # type: ignore[arg-type]
-        return result  # type: ignore[return-value]
+            self._compare(planned, result)
+        return result  # type: ignore[no-any-return]
 
     @staticmethod
     def _compare(planned: Answered, result: ExecutionResult) -> None:
-        """Both executors read in one transaction: what the plan answers is what the loaders answer, byte for byte."""
+        """Both executors read the same state: what the plan answers is what the loaders answer, byte for byte."""
         assert result.data is not None
         fast = {key: value for key, value in planned.data.items() if key not in planned.left}
         slow = {key: result.data[key] for key in fast}

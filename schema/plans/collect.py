@@ -20,10 +20,9 @@ from graphql import (
 from graphql.execution.collect_fields import FieldDetails, FragmentDetails, collect_fields, collect_subfields
 from graphql.execution.values import VariableValues
 
-from schema.faults import Fault
-from schema.ids import decode
 from schema.node import NODES, Column, Computed, SourceField, ToMany, ToOne, target
 from schema.plans.arguments import Read, id_reader, key_reader, reader
+from schema.plans.deciding import type_named
 from schema.plans.encode import NAME_BYTES, carried, nullable, shown
 from schema.plans.finish import made
 from schema.plans.tree import (
@@ -40,6 +39,7 @@ from schema.plans.tree import (
     Parts,
     Root,
     Selected,
+    Several,
     Total,
     Typename,
     Value,
@@ -51,15 +51,6 @@ PARTS: Mapping[Callable[..., Any], tuple[str, ...]] = {quantity: ("value", "unit
 
 MOST_OBJECTS = 150
 """Fragments that spread fragments multiply: each place they end up at is a subselect of its own."""
-
-
-def type_named(id: Any) -> str | None:
-    """The type an id names, if there is one."""
-    try:
-        named, _ = decode(id)
-    except (Fault, TypeError):
-        return None
-    return named if named in NODES else None
 
 
 class Collector:
@@ -113,6 +104,9 @@ class Collector:
             return One(key, page, self._selected(get_named_type(definition.type), details))
         if "by_id" in field.metadata:
             return self._by_id(key, node, details)
+        if (most := field.metadata.get("by_ids")) is not None:
+            arguments.most = most
+            return self._by_ids(key, arguments, details)
         raise NotPlanned(f"{node.name.value} has a function of its own")
 
     def mutation(self, node: FieldNode) -> tuple[Any, GraphQLField, GraphQLObjectType]:
@@ -136,12 +130,25 @@ class Collector:
     def _by_id(self, key: str, node: FieldNode, details: list[FieldDetails]) -> One:
         """An object of the type its id names. With an id of another type it is another plan."""
         read, constant = id_reader(node)
-        named = type_named(read(self._variables)["id"])
-        type_ = self._schema.type_map.get(named or "")
-        if named is None or not isinstance(type_, GraphQLObjectType):
-            raise NotPlanned("not an id of this API")
-        page = self._page(Arguments(read, constant, node=NODES[named]))
+        type_ = self._named(read(self._variables)["id"])
+        page = self._page(Arguments(read, constant, node=NODES[type_.name]))
         return One(key, page, self._selected(type_, details))
+
+    def _by_ids(self, key: str, arguments: Arguments, details: list[FieldDetails]) -> Several:
+        """Objects of the types their ids name. With ids of other types it is another plan."""
+        types = {type_.name: type_ for type_ in map(self._named, arguments.read(self._variables)["ids"])}
+        if not types:
+            raise NotPlanned("no ids")
+        arguments.types = tuple(sorted(types))
+        return Several(
+            key, self._page(arguments), tuple(self._selected(types[name], details) for name in arguments.types)
+        )
+
+    def _named(self, id: Any) -> GraphQLObjectType:
+        type_ = self._schema.type_map.get(type_named(id) or "")
+        if not isinstance(type_, GraphQLObjectType):
+            raise NotPlanned("not an id of this API")
+        return type_
 
     # --- objects --------------------------------------------------------------------------------------------------
 

@@ -16,23 +16,21 @@ from graphql import (
     DocumentNode,
     FieldNode,
     FragmentDefinitionNode,
-    FragmentSpreadNode,
     GraphQLError,
     OperationDefinitionNode,
     OperationType,
     SelectionSetNode,
-    VariableNode,
 )
 from graphql.execution.collect_fields import FragmentDetails
 from graphql.execution.values import VariableValues
-from graphql.language import Visitor, visit
 
 from schema.context import Context
 from schema.faults import Fault
 from schema.plans.arguments import Variables
-from schema.plans.collect import Collector, type_named
+from schema.plans.collect import Collector
+from schema.plans.deciding import Deciding, deciding
 from schema.plans.finish import finisher
-from schema.plans.mutate import Posting, posting
+from schema.plans.mutate import Filled, Posting, posting
 from schema.plans.pages import PageSql, page_sql
 from schema.plans.plan import Plan
 from schema.plans.tree import UNFIT, Finish, NotPlanned, Root
@@ -54,8 +52,6 @@ class Answered:
     left: Mapping[str, str] = field(default_factory=dict)
     """Root fields the rest answers, and why."""
     statement: str = ""
-    posted: Posted | None = None
-    """Of a mutation: what it did. The rest does not do it again, it answers what was done."""
 
 
 class Prepared:
@@ -69,11 +65,16 @@ class Prepared:
         self._document = document
         self._operation = operation
         self._plans: OrderedDict[tuple[Any, ...], Plan] = OrderedDict()
-        self._postings: OrderedDict[tuple[Any, ...], Posting | NotPlanned] = OrderedDict()
+        self._postings: OrderedDict[tuple[Any, ...], list[Posting] | NotPlanned] = OrderedDict()
 
     @property
     def plans(self) -> Collection[Plan]:
         return self._plans.values()
+
+    @property
+    def kept(self) -> int:
+        """How many plans, those of mutations among them."""
+        return len(self._plans) + sum(len(one) for one in self._postings.values() if not isinstance(one, NotPlanned))
 
     async def run(self, given: Mapping[str, Any], context: Context) -> Answered | None:
         """The answer of the planned root fields, with what is left to the loaders; None where nothing was done and they
@@ -122,44 +123,63 @@ class Prepared:
         return Answered(data, rest=plan.rest, left=plan.left, statement=statement.text)
 
     async def _post(self, given: Mapping[str, Any], context: Context) -> Answered | None:
-        """As `run`, of a mutation."""
+        """As `run`, of mutations: one after the other, each committed before the next begins. From the first on that the
+        loaders complete, they answer what follows too."""
         try:
             variables = self._declared.values(given)
-            posting = None if variables is None else self._posting(variables)
+            postings = NotPlanned() if variables is None else self._postings_of(variables)
+            if variables is None or isinstance(postings, NotPlanned):
+                return None
+            asked = [one.filled(variables) for one in postings]
         except UNFIT:
             return None
-        if variables is None or not isinstance(posting, Posting):
-            return None
-        try:
-            posted = await posting.post(variables, context)
-        except Exception as error:
-            located = GraphQLError(str(error), nodes=posting.nodes, path=[posting.key], original_error=error)
-            return Answered({posting.key: None}, [located])
-        if posted is None:
-            return None
-        answer = posting.answer(posted)
-        if answer is not None:
-            return Answered({posting.key: answer}, statement=posting.statement, posted=posted)
-        context.posted = posted
-        left = {posting.key: "completed over what was posted"}
-        return Answered({posting.key: None}, rest=self._document, left=left, posted=posted)
+        answered = Answered(dict.fromkeys(one.key for one in postings))
+        for place, filled in enumerate(asked):
+            key, nodes = filled.posting.key, filled.posting.nodes
+            try:
+                posted = await self.posted(filled, context)
+            except Exception as error:
+                answered.errors.append(GraphQLError(str(error), nodes=nodes, path=[key], original_error=error))
+                continue
+            answer = filled.answer(posted)
+            if answer is None:
+                context.posted = posted
+                left = postings[place:]
+                answered.rest = self._only([node for one in left for node in one.nodes])
+                answered.left = dict.fromkeys(
+                    (one.key for one in left), "completed over what was posted, or after that"
+                )
+                break
+            answered.data[key] = answer
+        answered.statement = ";\n".join(filled.statement for filled in asked if filled.statement)
+        return answered
 
-    def _posting(self, variables: VariableValues) -> Posting | NotPlanned:
+    async def posted(self, filled: Filled, context: Context) -> Posted:
+        """One mutation. Who compares the executors looks on here."""
+        return await filled.post(context)
+
+    def _postings_of(self, variables: VariableValues) -> list[Posting] | NotPlanned:
         key = self._key(variables)
         if (known := self._postings.get(key)) is not None:
             self._postings.move_to_end(key)
             return known
-        collector = Collector(self._schema, self._operation, self._fragments, variables)
         try:
-            made: Posting | NotPlanned = posting(collector, collector.roots())
+            made: list[Posting] | NotPlanned = [
+                posting(self._collector(variables), *root) for root in self._collector(variables).roots().items()
+            ]
+            if not made:
+                raise NotPlanned("nothing is asked")
         except NotPlanned as why:
             made = why
         self._postings[key] = made
         if len(self._postings) > MOST_PLANS:
             _, oldest = self._postings.popitem(last=False)
-            if isinstance(oldest, Posting):
-                oldest.reading.forget()
+            for one in [] if isinstance(oldest, NotPlanned) else oldest:
+                one.reading.forget()
         return made
+
+    def _collector(self, variables: VariableValues) -> Collector:
+        return Collector(self._schema, self._operation, self._fragments, variables)
 
     def explained(self, given: Mapping[str, Any], answered: Answered | None) -> dict[str, Any]:
         """For those who write documents: the statement that answered, and what it left to the loaders, with the reason."""
@@ -175,8 +195,8 @@ class Prepared:
                 return {}
             if self._operation.operation is OperationType.QUERY:
                 return dict(self.plan(variables).left)
-            why = self._posting(variables)
-            keys = Collector(self._schema, self._operation, self._fragments, variables).roots()
+            why = self._postings_of(variables)
+            keys = self._collector(variables).roots()
         except UNFIT:
             return {}
         return dict.fromkeys(keys, str(why)) if isinstance(why, NotPlanned) else {}
@@ -195,23 +215,21 @@ class Prepared:
         return plan
 
     def _key(self, variables: VariableValues) -> tuple[Any, ...]:
-        known = variables.coerced
-        flags, ids = self._deciding
-        return (*(known.get(name) for name in flags), *(type_named(known.get(name)) for name in ids))
+        return self._deciding.key(variables.coerced)
 
     def ahead(self) -> None:
         """Plan before it runs: for each way in which a few variables of @skip and @include can stand. What an id decides is
         not known before."""
-        flags, ids = self._deciding
-        if self._operation.operation is OperationType.SUBSCRIPTION or ids or len(flags) > MOST_AHEAD:
+        flags = self._deciding.flags
+        if self._operation.operation is OperationType.SUBSCRIPTION or self._deciding.ids or len(flags) > MOST_AHEAD:
             return
-        make = self.plan if self._operation.operation is OperationType.QUERY else self._posting
+        make = self.plan if self._operation.operation is OperationType.QUERY else self._postings_of
         for values in product((True, False), repeat=len(flags)):
             with suppress(*UNFIT):
                 make(VariableValues({}, dict(zip(flags, values, strict=True))))
 
     def _made(self, variables: VariableValues) -> Plan:
-        collector = Collector(self._schema, self._operation, self._fragments, variables)
+        collector = self._collector(variables)
         grouped = collector.roots()
         roots: list[tuple[Root, Sequence[FieldNode], Finish | None]] = []
         rest: list[FieldNode] = []
@@ -230,7 +248,7 @@ class Prepared:
         except UNFIT:  # the document itself is wrong: the loaders say how
             roots, rest = [], []
         return Plan(
-            roots, collector.permissions, list(grouped), collector.arguments, constant,
+            roots, collector.permissions, collector.arguments, constant, list(grouped),
             self._only(rest) if rest else None, left,
         )  # fmt: skip
 
@@ -256,38 +274,8 @@ class Prepared:
         return {one.name.value: FragmentDetails(one) for one in found}
 
     @cached_property
-    def _deciding(self) -> tuple[tuple[str, ...], tuple[str, ...]]:
-        """Variables named by @skip and @include, and those whose ids tell the type of `node(id)`: of this operation, as
-        another of the document may give the same name to something else."""
-        visitor = _Deciding()
-        visit(self._operation, visitor)
-        for name in visitor.spreads:  # it grows meanwhile
-            if name in self._fragments:
-                visit(self._fragments[name].definition, visitor)
-        return tuple(dict.fromkeys(visitor.flags)), tuple(dict.fromkeys(visitor.ids))
-
-
-class _Deciding(Visitor):
-    def __init__(self) -> None:
-        super().__init__()
-        self.flags: list[str] = []
-        self.ids: list[str] = []
-        self.spreads: list[str] = []
-
-    def enter_directive(self, node: Any, *_: Any) -> None:
-        self.flags += _variables(node)
-
-    def enter_fragment_spread(self, node: FragmentSpreadNode, *_: Any) -> None:
-        if node.name.value not in self.spreads:
-            self.spreads.append(node.name.value)
-
-    def enter_field(self, node: FieldNode, *_: Any) -> None:
-        if node.name.value == "node":
-            self.ids += _variables(node)
-
-
-def _variables(node: Any) -> list[str]:
-    return [one.value.name.value for one in node.arguments or () if isinstance(one.value, VariableNode)]
+    def _deciding(self) -> Deciding:
+        return deciding(self._operation, self._fragments)
 
 
 def _failed(plan: Plan, error: Exception) -> Answered:

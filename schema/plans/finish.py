@@ -19,7 +19,7 @@ from strawberry.types.field import StrawberryField
 from schema.listing import cursor
 from schema.plans.encode import carried
 from schema.plans.pages import PageSql
-from schema.plans.tree import Edges, Finish, Info, Link, List, Made, Nodes, NotPlanned, One, Root, Selected
+from schema.plans.tree import Edges, Finish, Info, Link, List, Made, Nodes, NotPlanned, One, Root, Selected, Several
 
 Below = Callable[[GraphQLObjectType], dict[str, Any]] | None
 Pages = Sequence[PageSql]
@@ -88,7 +88,28 @@ def _member(parent: GraphQLObjectType, key: str, details: list[Any]) -> tuple[st
 
 def finisher(root: Root) -> Finish | None:
     """What is left to do with a root field's JSON; None: nothing, it is the answer."""
-    return _optional(_object(root.target)) if isinstance(root, One) else _list(root)
+    match root:
+        case One(target=target):
+            return _optional(_object(target))
+        case Several():
+            return _several(root)
+    return _list(root)
+
+
+def _several(root: Several) -> Finish | None:
+    finishes = [_optional(_object(target)) or _as_it_is for target in root.targets]
+    if all(finish is _as_it_is for finish in finishes):
+        return None
+
+    def run(values: list[Any], pages: Pages) -> list[Any]:
+        types, _ = pages[root.page].values
+        return [finishes[number](value, pages) for number, value in zip(types, values, strict=True)]
+
+    return run
+
+
+def _as_it_is(value: Any, _pages: Pages) -> Any:
+    return value
 
 
 def _at(steps: Sequence[tuple[str, Finish | None]]) -> Finish | None:

@@ -29,6 +29,15 @@ class Reading:
     roots: list[tuple[Root, Sequence[FieldNode], Finish | None]]
     """Each with its places in the document, and what makes its JSON the answer; None where that is the answer."""
     permissions: tuple[str | None, ...]
+    arguments: list[Arguments]
+    constant: list[PageSql | None]
+    """Pages whose arguments name no variable."""
+
+    def pages(self, variables: VariableValues) -> list[PageSql]:
+        return [
+            page_sql(arguments, variables) if page is None else page
+            for arguments, page in zip(self.arguments, self.constant, strict=True)
+        ]
 
     def answers(self, row: Sequence[str | None], pages: Sequence[PageSql]) -> dict[str, Any]:
         """The roots' values. Raises whatever a function or a scalar has against a value."""
@@ -57,22 +66,13 @@ class Reading:
 
 @dataclass(slots=True, eq=False)
 class Plan(Reading):
-    """One query, for given values of the variables its directives name and given types of the ids `node` is asked for."""
+    """One query, for given values of the variables its directives name and given types of the ids that `node` and `nodes` are asked for."""
 
     order: list[str]
     """Of all root fields in the answer."""
-    arguments: list[Arguments]
-    constant: list[PageSql | None]
-    """Pages whose arguments name no variable."""
     rest: DocumentNode | None
     left: dict[str, str]
     """Root fields the loaders answer, and why."""
-
-    def pages(self, variables: VariableValues) -> list[PageSql]:
-        return [
-            page_sql(arguments, variables) if page is None else page
-            for arguments, page in zip(self.arguments, self.constant, strict=True)
-        ]
 
 
 def _finished(json: str | None, finish: Finish | None, pages: Sequence[PageSql]) -> Any:

@@ -28,6 +28,7 @@ from schema.plans.tree import (
     Parts,
     Root,
     Selected,
+    Several,
     Total,
     Typename,
     Value,
@@ -88,10 +89,23 @@ class _Writer:
     def root(self, root: Root) -> str:
         if isinstance(root, List):
             return f"(select row_to_json(r$)::text from ({self._connection(root, None)}) r$)"
+        if isinstance(root, Several):
+            return f"{self._several(root)}::text"
         t, table = self._alias(), source(root.target.node.__declared__.table)
         columns = _columns(table, _needed(root.target))
         row = f"(select {columns} from {table} where {table}.organization_id = context.org{self._and(root.page)} limit 1) {t}"
         return f"(select row_to_json(r$)::text from (select {self._fields(root.target, t)} from {row}) r$)"
+
+    def _several(self, root: Several) -> str:
+        """In the order of the ids; null for each that is not found."""
+        i, ids = self._alias(), _numbered(self._pages[root.page].condition, self._taken[root.page])
+        found = " ".join(
+            f"when {number} then (select row_to_json(o$) from {self._found(target, f'{i}.key')})"
+            for number, target in enumerate(root.targets)
+        )
+        return _array(
+            f"select case {i}.type {found} end from {ids} with ordinality {i}(type, key, place) order by {i}.place"
+        )
 
     # --- objects --------------------------------------------------------------------------------------------------
 
@@ -111,14 +125,18 @@ class _Writer:
             case Made(columns=columns):
                 return "json_build_array(" + ", ".join(_carried(column, t) for column in columns) + ")"
             case Link(column=column, target=target):
-                inner, table = self._alias(), source(target.node.__declared__.table)
-                return (
-                    f"(select o$ from (select {self._fields(target, inner)} from {table} {inner}"
-                    f" where {inner}.organization_id = context.org and {inner}.id = {_of(t, column)}) o$)"
-                )
+                return f"(select o$ from {self._found(target, _of(t, column))})"
             case List():
                 return f"(select c$ from ({self._connection(field, t)}) c$)"
         raise AssertionError(field)
+
+    def _found(self, target: Selected, key: str) -> str:
+        """The object with a key."""
+        t, table = self._alias(), source(target.node.__declared__.table)
+        return (
+            f"(select {self._fields(target, t)} from {table} {t}"
+            f" where {t}.organization_id = context.org and {t}.id = {key}) o$"
+        )
 
     # --- connections ----------------------------------------------------------------------------------------------
 
@@ -190,8 +208,8 @@ class _Writer:
         page, first = self._pages[number], self._taken[number]
         clauses = [_numbered(page.condition, first)]
         if past:
-            taken = first + len(page.condition[1])
-            clauses.append(_PARAMETER.sub(lambda found: f"place.v{int(found[1]) + taken}", page.past[0]))
+            taken = first + len(page.condition.values)
+            clauses.append(_PARAMETER.sub(lambda found: f"place.v{int(found[1]) + taken}", page.past.text))
         return "".join(f" and ({clause})" for clause in clauses if clause)
 
 
@@ -222,7 +240,7 @@ def _columns(table: str, names: Iterable[str]) -> str:
 
 def _numbered(clause: Clause, taken: int) -> str:
     """The clause with its parameters counted on from those taken already."""
-    return _PARAMETER.sub(lambda found: f"${int(found[1]) + taken}", clause[0])
+    return _PARAMETER.sub(lambda found: f"${int(found[1]) + taken}", clause.text)
 
 
 def _array(rows: str) -> str:

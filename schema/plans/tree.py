@@ -134,7 +134,17 @@ class Selected:
     fields: tuple[Typename | Id | Value | Parts | Made | Link | List, ...]
 
 
-Root = One | List
+@dataclass(frozen=True, slots=True)
+class Several:
+    """A root field that is a list of objects by their ids."""
+
+    key: str
+    page: int
+    targets: tuple[Selected, ...]
+    """Of each type that an id names, as the page's values number them."""
+
+
+Root = One | Several | List
 
 
 @dataclass(slots=True)
@@ -151,3 +161,7 @@ class Arguments:
     """The conditions read last, and their SQL."""
     keys: Mapping[str, Any] = field(default_factory=dict)
     """Of a look-up: its keys besides the id."""
+    types: tuple[str, ...] = ()
+    """Of objects by their ids: the types the ids name."""
+    most: int = 0
+    """Of objects by their ids: how many there may be."""

@@ -22,6 +22,25 @@ async def test_a_document_s_plan_is_told_where_it_is_asked_for(live: Live, tenan
     assert list(answer["data"]) == ["plants", "me"]  # type: ignore[call-overload]
 
 
+async def test_the_plans_of_several_mutations_are_told_together(live: Live, tenant: Tenant):
+    def reason(alias: str, code: str, payload: str = "scrapReason { code } errors { code }") -> str:
+        return f'{alias}: scrapReasonCreate(input: {{code: "{code}", name: "N", category: HANDLING}}) {{ {payload} }}'
+
+    answer = await ask(live, tenant, f"mutation {{ {reason('a', 'R1')} {reason('b', 'R2')} }}")
+    plan = answer["extensions"]["plan"]  # type: ignore[index]
+    assert plan["left"] == {}
+    assert plan["statement"].count("from app.scrap_reasons") == 2
+    assert answer["data"] == {
+        key: {"scrapReason": {"code": code}, "errors": []} for key, code in (("a", "R1"), ("b", "R2"))
+    }
+    answer = await ask(live, tenant, f"mutation {{ {reason('c', 'R3')} {reason('d', 'R1')} {reason('e', 'R4')} }}")
+    assert list(answer["extensions"]["plan"]["left"]) == ["d", "e"]  # type: ignore[index]
+    refused = {"scrapReason": None, "errors": [{"code": "ALREADY_EXISTS"}]}
+    assert answer["data"] == {
+        "c": {"scrapReason": {"code": "R3"}, "errors": []}, "d": refused, "e": {"scrapReason": {"code": "R4"}, "errors": []},
+    }  # fmt: skip
+
+
 async def test_queries_are_counted_by_who_answers_them(live: Live, tenant: Tenant):
     def counted() -> list[float]:
         return [metrics.planned.counts[how,] for how in ("planned", "partly", "left")]

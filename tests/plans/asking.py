@@ -42,9 +42,10 @@ class Asking:
         )  # fmt: skip
 
     async def answer(
-        self, actor: Actor, document: str, variables: dict[str, Any], *, plans: bool, name: str | None = None
-    ) -> bytes:
-        request = Request(document, variables=variables, operation_name=name)
+        self, actor: Actor, document: str, variables: dict[str, Any], *, plans: bool, name: str | None = None,
+        key: str | None = None,
+    ) -> bytes:  # fmt: skip
+        request = Request(document, variables=variables, operation_name=name, idempotency_key=key)
         self.graphql.plans = plans
         operation = self._operation(document, name)
         check(operation.needs, actor)

@@ -55,9 +55,21 @@ class Writer:
     def document(self, roots: list[str]) -> Document:
         query = self._schema.query_type
         assert query is not None
-        fields = [self._field(query, name, depth=self._rng.randint(1, 3)) for name in roots]
+        return self._document("query", [self._field(query, name, depth=self._rng.randint(1, 3)) for name in roots])
+
+    def mutations(self, asked: list[tuple[str, str]]) -> Document:
+        """Root fields by name, each with its input as it stands in the document; what is asked of their payloads is random."""
+        known = self._schema.mutation_type
+        assert known is not None
+        fields = []
+        for name, input in asked:
+            payload = self._selection(get_named_type(known.fields[name].type), self._rng.randint(1, 3))
+            fields.append(f"{self._name()}: {name}(input: {input}){self._directive()} {payload}")
+        return self._document("mutation", fields)
+
+    def _document(self, kind: str, fields: list[str]) -> Document:
         given = f"({', '.join(self._declared)})" if self._declared else ""
-        return Document(f"query Q{given} {{ {' '.join(fields)} }} {' '.join(self._fragments)}", self._variables)
+        return Document(f"{kind} Q{given} {{ {' '.join(fields)} }} {' '.join(self._fragments)}", self._variables)
 
     # --- selections -------------------------------------------------------------------------------------------------
 
@@ -66,6 +78,8 @@ class Writer:
         alias = f"{self._name()}: " if self._rng.random() < 0.4 or definition.args else ""
         if name == "node" and "id" in definition.args:
             return f"{alias}{self._by_id(depth)}"
+        if name == "nodes" and "ids" in definition.args:
+            return f"{alias}{self._by_ids(depth)}"
         arguments = self._arguments(name, definition)
         inner = get_named_type(definition.type)
         below = "" if is_leaf_type(inner) else " " + self._selection(inner, depth)
@@ -76,6 +90,15 @@ class Writer:
         id = self._given(GraphQLNonNull(GraphQLID), self._rng.choice(self._ids[name]))
         inner = self._selection(self._schema.type_map[name], depth)
         return f"node(id: {id}){self._directive()} {{ __typename ... on {name} {inner} ... on Plant {{ id }} }}"
+
+    def _by_ids(self, depth: int) -> str:
+        names = self._some([name for name, pool in self._ids.items() if pool], 1, 4)
+        ids = [self._rng.choice(self._ids[self._rng.choice(names)]) for _ in range(self._rng.randint(1, 8))]
+        if self._rng.random() < 0.05:
+            ids.append(self._rng.choice(["UGxhbnQ6OTk5OTk5", "nothing"]))
+        given = self._given(GraphQLNonNull(GraphQLList(GraphQLNonNull(GraphQLID))), ids)
+        parts = [f"... on {name} {self._selection(self._schema.type_map[name], depth)}" for name in names]
+        return f"nodes(ids: {given}){self._directive()} {{ __typename {' '.join(parts)} }}"
 
     def _selection(self, parent: Any, depth: int) -> str:
         if parent.name.endswith("Connection"):
@@ -130,6 +153,9 @@ class Writer:
         if "first" in definition.args:
             size = self._rng.choice(["first", "first", "last"])
             given[size] = self._given(definition.args[size].type, self._rng.randint(1, 6))
+            if self._rng.random() < 0.02:
+                cursor = "after" if size == "first" else "before"
+                given[cursor] = self._given(definition.args[cursor].type, self._rng.choice([None, "WyJ4Il0"]))
         return f"({', '.join(f'{k}: {v}' for k, v in given.items())})" if given else ""
 
     def _by(self, type_: Any) -> str:

@@ -22,10 +22,12 @@ MANY = int(os.environ.get("EQUIVALENCE", "400"))
 
 
 def roots(schema: GraphQLSchema) -> list[str]:
-    """Look-ups, lists and `node`: what plans are made for."""
+    """Look-ups, lists, `node` and `nodes`: what plans are made for."""
     assert schema.query_type is not None
     return [
-        name for name, field in schema.query_type.fields.items() if name == "node" or {"by", "last"} & set(field.args)
+        name
+        for name, field in schema.query_type.fields.items()
+        if name in ("node", "nodes") or {"by", "last"} & set(field.args)
     ]
 
 
