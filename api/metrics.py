@@ -48,7 +48,7 @@ turn_seconds = Histogram(
 shed = Counter(
     "unison_operations_shed_total",
     "Operations sent away because too much was to do, by reason (full: no room in line, long: the line is longer than can"
-    " be served in time, busy: the process itself is behind, late: waited too long)",
+    " be served in time, own: the organization's own limits, busy: the process itself is behind, late: waited too long)",
     ["reason"],
 )
 sent_away = lru_cache(shed.labels)
