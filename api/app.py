@@ -89,36 +89,36 @@ def create_app(
 ) -> Starlette:
     """An ASGI application on a database that is migrated. `app.state.drain.begin()` starts its orderly end."""
     use_mail(known_mail_server(settings))
-    database = Database.connect(
-        app_url, pool_size=settings.pool_size, statement_timeout_ms=settings.statement_timeout_ms
-    )
-    cache = Cache(Database.connect(app_url, pool_size=2, statement_timeout_ms=settings.statement_timeout_ms))
+    limits = limits_of(settings)
+    own: dict[int | None, Limits] = {}  # filled by the leases
+    connect = partial(Database.connect, app_url, statement_timeout_ms=settings.statement_timeout_ms)
+    database = connect(pool_size=settings.pool_size, own=own)
+    cache = Cache(connect(pool_size=2, own=own))
     hub = Hub(events_url)
     drain = Drain()
     allowance = Allowance(settings.cost_limit, settings.cost_bucket, settings.cost_restore_per_second)
     # Who asks and what they may spend is found out beside the operations, which may hold all of their connections.
-    beside = Database.connect(app_url, pool_size=3, statement_timeout_ms=settings.statement_timeout_ms)
-    buckets = Buckets(Leases(beside, allowance), allowance)
+    beside = connect(pool_size=3)
+    buckets = Buckets(Leases(beside, allowance, limits, own), allowance)
     admission = Turns(
-        settings.max_operations_at_once or settings.pool_size,
-        waiting=settings.max_operations_waiting,
-        seconds=settings.max_wait_seconds,
+        limits.operations_at_once, waiting=limits.operations_waiting, seconds=settings.max_wait_seconds, own=own
     )
     door = Door(admission, Shares())
     signer = tokens.signer(settings)
     authenticator = Authenticator(settings, beside, signer, hub.rescope)
     schema = schema or build(suggestions=settings.development)
-    limits = limits_of(settings)
     sign_ins = Throttle(per_minute=settings.sign_ins_per_minute, burst=settings.sign_ins_per_minute)
     documents = Documents(schema, limits, suggestions=settings.development)
-    trusted = Trusted(Documents(schema, limits_of_trusted(limits), suggestions=settings.development, size=100), beside)
+    of_trusted = limits_of_trusted(limits)
+    trusted = Trusted(Documents(schema, of_trusted, suggestions=settings.development, size=100, trusted=True), beside)
     graphql = GraphQL(
         schema,
         database,
         hub,
         signer,
         limits,
-        gate=Gate(documents, trusted, limits, Charging(buckets), sign_ins),
+        gate=Gate(documents, trusted, limits, own, Charging(buckets), sign_ins),
+        own=own,
         admission=admission,
         door=door,
         sign_ins_at_once=max(1, settings.pool_size // 3),
@@ -126,9 +126,7 @@ def create_app(
         storage=storage,
         cache=cache,
     )
-    streams = Streams(
-        graphql, hub, Slots(settings.max_subscriptions_per_principal), asyncio.Semaphore(settings.pool_size // 2)
-    )
+    streams = Streams(graphql, hub, Slots(limits.subscriptions), asyncio.Semaphore(settings.pool_size // 2))
     page = ide.page if settings.development else None
     http = HttpEndpoint(graphql, authenticator, EventStream(streams, drain), door, page)
     sockets = SocketEndpoint(streams, authenticator, drain, Slots(settings.max_sockets_per_principal))
@@ -209,7 +207,11 @@ def limits_of(settings: Settings) -> Limits:
         root_mutations=settings.max_root_mutations,
         list_variable=settings.max_list_variable,
         body=settings.max_body_bytes,
-        timeout=settings.operation_timeout_seconds,
+        operation_seconds=settings.operation_timeout_seconds,
+        statement_milliseconds=settings.statement_timeout_ms,
+        operations_at_once=settings.max_operations_at_once or settings.pool_size,
+        operations_waiting=settings.max_operations_waiting,
+        subscriptions=settings.max_subscriptions_per_principal,
     )
 
 

@@ -23,7 +23,8 @@ log = structlog.stdlib.get_logger("api.buckets")
 PART = 0.05
 """A process takes this part of a bucket at a time; so much of it may lie unused in each process."""
 TOLD_SECONDS = 10.0
-"""After this a bucket in use is asked again although enough is left: its settings may have changed."""
+"""After this a bucket in use is asked again although enough is left, whatever becomes of the request: its settings may have
+changed."""
 DRY_SECONDS = 0.05
 """An empty bucket is asked no more often."""
 ANONYMOUS_PART = 0.1
@@ -34,16 +35,15 @@ ANONYMOUS_PART = 0.1
 class Allowance:
     """What one caller may spend."""
 
-    operation: int
+    operation_cost: int
     """On one operation."""
     bucket: int
     """At once."""
-    restored: int
-    """Per second."""
+    restore_per_second: int
 
     @property
     def limit(self) -> int:
-        return min(self.operation, self.bucket)
+        return min(self.operation_cost, self.bucket)
 
 
 class Limited(Exception):
@@ -85,7 +85,7 @@ class Purse:
 
     def available(self, now: float) -> float:
         """What the caller could spend now, as far as is known here."""
-        known = self.tokens + self.shared + self.allowance.restored * (now - self.asked)
+        known = self.tokens + self.shared + self.allowance.restore_per_second * (now - self.asked)
         return min(float(self.allowance.bucket), known)
 
     def owes(self, now: float) -> bool:
@@ -101,7 +101,7 @@ class Purse:
             "bucket": {
                 "max": allowance.bucket,
                 "available": max(0, int(self.available(monotonic()))),
-                "restorePerSecond": allowance.restored,
+                "restorePerSecond": allowance.restore_per_second,
             },
         }
 
@@ -116,9 +116,9 @@ class Buckets:
         self._lender = lender
         self._allowance = allowance
         self._unknown = Allowance(
-            allowance.operation,
+            allowance.operation_cost,
             max(1, int(allowance.bucket * ANONYMOUS_PART)),
-            max(1, int(allowance.restored * ANONYMOUS_PART)),
+            max(1, int(allowance.restore_per_second * ANONYMOUS_PART)),
         )
         self._size = size
         self._clock = clock
@@ -126,7 +126,7 @@ class Buckets:
         self._strangers: OrderedDict[tuple[int | None, str], Purse] = OrderedDict()
 
     async def purse(self, actor: Actor) -> Purse:
-        """The caller's purse, with the allowance known."""
+        """The caller's purse, with the allowance known, and with it what the organization has set."""
         purses = self._purses if actor.signed_in else self._strangers
         key = (actor.organization_id, actor.principal if actor.signed_in else counted(actor.client_ip))
         purse = purses.get(key)
@@ -136,8 +136,11 @@ class Buckets:
             make_room(purses, self._size, lambda one: one.asking is not None or one.owes(now))
         else:
             purses.move_to_end(key)
-        if purse.asked == -math.inf:
-            await self._ask(purse, 0)
+        if (since := self._clock() - purse.asked) > TOLD_SECONDS and purse.actor is not None:
+            if since == math.inf:
+                await self._ask(purse, 0)
+            elif purse.asking is None:
+                self._begin(purse, 0)
         return purse
 
     async def settle(self, purse: Purse) -> None:
@@ -151,9 +154,8 @@ class Buckets:
             await self._enough(purse, price)
         purse.tokens -= price
         if purse.actor is not None and purse.asking is None:
-            now = self._clock()
             low = purse.tokens < purse.allowance.bucket * PART / 2
-            if (low and self._worth_asking(purse, 1, now)) or now - purse.asked > TOLD_SECONDS:
+            if low and self._worth_asking(purse, 1, self._clock()):
                 self._begin(purse, 0)
 
     def owe(self, purse: Purse, price: float) -> None:
@@ -188,12 +190,12 @@ class Buckets:
                 self._begin(purse, price - purse.tokens)
             if purse.asking is None:
                 missing = price - purse.available(now)
-                raise Limited(max(1, math.ceil(missing / purse.allowance.restored)))
+                raise Limited(max(1, math.ceil(missing / purse.allowance.restore_per_second)))
             await self._ask(purse, price - purse.tokens)
 
     def _worth_asking(self, purse: Purse, missing: float, now: float) -> bool:
         """There was so much when it was last asked, or so much can have come since."""
-        came = purse.allowance.restored * (now - purse.asked)
+        came = purse.allowance.restore_per_second * (now - purse.asked)
         return purse.shared >= missing or (purse.shared + came >= missing and now - purse.asked >= DRY_SECONDS)
 
     async def _ask(self, purse: Purse, least: float) -> None:

@@ -57,10 +57,10 @@ class Bill:
 class Charging:
     def __init__(self, buckets: Buckets) -> None:
         self._buckets = buckets
+        self.purse = buckets.purse
 
-    async def charge(self, bill: Bill, price: int, actor: Actor) -> None:
+    async def charge(self, bill: Bill, price: int, purse: Purse) -> None:
         """Let the operation in, or Rejected: it is too much at once, or too much by now."""
-        purse = await self._buckets.purse(actor)
         bill.price, bill.purse = price, purse
         if price > (limit := purse.allowance.limit):
             raise too_complex("Price of the operation", price, limit, **bill.extensions)

@@ -16,6 +16,7 @@ from graphql import (
     OperationDefinitionNode,
     OperationType,
     Token,
+    TokenKind,
     parse,
     validate,
 )
@@ -25,6 +26,7 @@ from api.limits import (
     ABORTED,
     CHARACTERS_TO_A_TOKEN,
     Limits,
+    Measures,
     check_document,
     root_fields,
     rules_within,
@@ -41,6 +43,7 @@ MOST_CHARACTERS = 600_000
 """Of the documents kept: what is made of one takes 100 to 175 times its length, so about 100 MiB at the most."""
 PLAN_CHARACTERS = 100
 """A plan of an operation takes about as much as so many characters of a document."""
+_UNCOUNTED = (TokenKind.SOF, TokenKind.EOF, TokenKind.COMMENT)
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +62,9 @@ class Operation:
     prepared: Prepared
     price: Price
     """What it costs, by its variables."""
+    measures: Measures
+    """Of the document it stands in."""
+    trusted: bool
     guesses: bool
     """A mutation open to anybody: it may hash a password while it holds a connection, so only some run at once."""
 
@@ -184,11 +190,14 @@ class Kept:
 class Documents:
     """The latest documents, by their text. One that several organizations send belongs to the one that sent it first."""
 
-    def __init__(self, schema: strawberry.Schema, limits: Limits, *, suggestions: bool, size: int = 1_000) -> None:
+    def __init__(
+        self, schema: strawberry.Schema, limits: Limits, *, suggestions: bool, size: int = 1_000, trusted: bool = False
+    ) -> None:
         self._strawberry = schema
         self._schema = schema._schema
         self._limits = limits
         self._suggestions = suggestions
+        self._trusted = trusted
         self._rules = rules_within(limits)
         self._pricing = Pricing(schema._schema)
         self._kept = Kept(MOST_CHARACTERS, size)
@@ -205,8 +214,8 @@ class Documents:
         return operations
 
     def _read(self, source: str) -> Operations:
-        document = self._parsed(source)
-        check_document(document, self._limits)
+        document, tokens = self._parsed(source)
+        measures = check_document(document, tokens, self._limits)
         errors = validate(
             self._schema, document, self._rules, max_errors=MOST_ERRORS, hide_suggestions=not self._suggestions
         )
@@ -218,9 +227,9 @@ class Documents:
         if not nodes:
             raise Rejected.because("OPERATION_RESOLUTION_FAILURE", "The document holds no operation")
         by_name = {node.name.value if node.name else None: node for node in nodes}
-        return Operations(len(source), by_name, partial(self._made, document))
+        return Operations(len(source), by_name, partial(self._made, document, measures))
 
-    def _made(self, document: DocumentNode, node: OperationDefinitionNode) -> Operation:
+    def _made(self, document: DocumentNode, measures: Measures, node: OperationDefinitionNode) -> Operation:
         fragments = {d.name.value: d for d in document.definitions if isinstance(d, FragmentDefinitionNode)}
         name = node.name.value if node.name else None
         roots = tuple(field.name.value for field in root_fields(node, fragments))
@@ -231,10 +240,23 @@ class Documents:
         kind_name = node.operation.value
         attributes = {"graphql.operation.type": kind_name, "graphql.operation.name": name or ""}
         return Operation(
-            document, node, name, node.operation, kind_name, attributes, roots, needed, prepared, price, guesses
+            document,
+            node,
+            name,
+            node.operation,
+            kind_name,
+            attributes,
+            roots,
+            needed,
+            prepared,
+            price,
+            measures,
+            self._trusted,
+            guesses,
         )
 
-    def _parsed(self, source: str) -> DocumentNode:
+    def _parsed(self, source: str) -> tuple[DocumentNode, int]:
+        """The document, and how many tokens it has."""
         if len(source) > (most := self._limits.tokens * CHARACTERS_TO_A_TOKEN):
             raise too_complex("Characters of the document", len(source), most)
         try:
@@ -246,18 +268,20 @@ class Documents:
             if "nested too deeply" in error.message:
                 raise Rejected.because("OPERATION_TOO_COMPLEX", "The document is nested too deeply") from None
             raise Rejected([error]) from None
-        _part(document)
-        return document
+        return document, _part(document)
 
 
-def _part(document: DocumentNode) -> None:
+def _part(document: DocumentNode) -> int:
     """Tokens refer to those before and after them: a document that is forgotten would stay until all of the memory is
-    searched for such circles, which is hardly ever."""
+    searched for such circles, which is hardly ever. Answers how many there were, without comments."""
     assert document.loc is not None
     token: Token | None = document.loc.start_token
+    counted = 0
     while token is not None:
+        counted += token.kind not in _UNCOUNTED
         following, token.prev, token.next = token.next, None, None
         token = following
+    return counted
 
 
 def _invalid(error: GraphQLError) -> GraphQLError:

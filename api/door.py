@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Callable
+from functools import lru_cache
 from hashlib import blake2b
 from time import monotonic
 from typing import TypeAlias
@@ -12,9 +13,10 @@ from starlette.responses import Response
 from starlette.types import Scope
 
 from api import metrics
-from api.admission import TOO_MUCH, Shed, Tenant, Turns
+from api.admission import Shed, Tenant, Turns, too_much
 from api.graphql import refused
-from api.negotiation import EVENTS, GRAPHQL, JSON, accepted
+from api.limits import Limits
+from api.negotiation import EVENTS, JSON, accepted
 from api.responses import dumps, respond
 from api.shares import Shares
 from api.sse import COMPLETE
@@ -25,14 +27,6 @@ SECONDS = 3.0
 LONG = 1_024
 """Credentials of more bytes are known by their digest."""
 _ID = "the-request-id"
-_TOLD = refused([TOO_MUCH], _ID)
-_ANSWERS = {
-    JSON: respond(_TOLD, JSON),
-    GRAPHQL: respond(_TOLD, GRAPHQL),
-    EVENTS: Response(event(dumps(_TOLD.payload), None) + COMPLETE, media_type=f"{EVENTS}; charset=utf-8"),
-}
-"""An EventSource cannot read the body of a refusal: it is told inside the stream."""
-_PARTS = {media: bytes(answer.body).split(_ID.encode()) for media, answer in _ANSWERS.items()}
 
 Sent: TypeAlias = tuple[str, bytes, str | None]
 """Path and credentials as they came, and the media type of the answer."""
@@ -74,7 +68,7 @@ class Door:
         self._known[sent] = (self._clock() + SECONDS, tenant)
         if len(self._known) > self._size:
             self._known.popitem(last=False)
-        return _answer(reason, media, request_id)
+        return self._answer(reason, tenant, media, request_id)
 
     def refusal(self, scope: Scope, request_id: str) -> Response | None:
         """The answer to who is not let in; None for everybody else."""
@@ -89,7 +83,18 @@ class Door:
         media = sent[2]
         assert media is not None, "nobody is known who cannot be answered"
         reason = self._reason(tenant, media)
-        return None if reason is None else _answer(reason, media, request_id)
+        return None if reason is None else self._answer(reason, tenant, media, request_id)
+
+    def _answer(self, reason: str, tenant: Tenant, media: str, request_id: str) -> Response:
+        """Made of parts that are ready: there are thousands of these in a second."""
+        metrics.shed.counts[reason,] += 1
+        said, before, after = _ready(media, self._turns.limited(tenant, reason))
+        answer = Response.__new__(Response)
+        answer.body = before + request_id.encode() + after
+        answer.status_code, answer.background = said.status_code, None
+        length = (b"content-length", b"%d" % len(answer.body))
+        answer.raw_headers = [length, *(header for header in said.raw_headers if header[0] != b"content-length")]
+        return answer
 
     def _reason(self, tenant: Tenant, media: str) -> str | None:
         """Neither a subscription waits for a turn, nor a sign-in."""
@@ -103,16 +108,17 @@ class Door:
             self._known.popitem(last=False)
 
 
-def _answer(reason: str, media: str, request_id: str) -> Response:
-    """Made of parts that are ready: there are thousands of these in a second."""
-    metrics.shed.counts[reason,] += 1
-    before, after = _PARTS[media]
-    answer, said = Response.__new__(Response), _ANSWERS[media]
-    answer.body = before + request_id.encode() + after
-    answer.status_code, answer.background = said.status_code, None
-    length = (b"content-length", b"%d" % len(answer.body))
-    answer.raw_headers = [length, *(header for header in said.raw_headers if header[0] != b"content-length")]
-    return answer
+@lru_cache(maxsize=1_000)
+def _ready(media: str, own: Limits | None) -> tuple[Response, bytes, bytes]:
+    """An answer, and its body before and after the request's id. An EventSource cannot read the body of a refusal: it is told
+    inside the stream."""
+    told = refused([too_much(own)], _ID)
+    if media == EVENTS:
+        answer = Response(event(dumps(told.payload), None) + COMPLETE, media_type=f"{EVENTS}; charset=utf-8")
+    else:
+        answer = respond(told, media)
+    before, after = bytes(answer.body).split(_ID.encode())
+    return answer, before, after
 
 
 def _sent(scope: Scope) -> Sent:

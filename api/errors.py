@@ -11,6 +11,7 @@ from graphql import FieldNode, GraphQLError, GraphQLSyntaxError, VariableDefinit
 from strawberry.exceptions import StrawberryInputCoercionError
 
 from db.connections import PoolTimeout
+from db.session import TookTooLong
 from schema.faults import Fault
 
 log = structlog.stdlib.get_logger("api.errors")
@@ -121,6 +122,9 @@ def failure(cause: BaseException) -> GraphQLError | None:
     for error in _chain(cause):
         if isinstance(error, Fault):
             return GraphQLError(error.message, extensions=error.extensions)
+        if isinstance(error, TookTooLong):
+            said = f"A statement took longer than {error.seconds:g} seconds and was stopped"
+            return coded("OPERATION_TIMEOUT", said, limit=error.seconds)
         if isinstance(error, asyncpg.QueryCanceledError | TimeoutError) and not isinstance(error, ConnectionError):
             return coded("OPERATION_TIMEOUT", "The operation took too long and was stopped")
         if isinstance(error, CONFLICTS):

@@ -13,9 +13,9 @@ from api.charging import Bill, Charging
 from api.client_ip import counted
 from api.documents import Documents, Operation, Operations, named
 from api.errors import Rejected, coded
-from api.limits import Limits, check_variables
+from api.limits import Limits, Own, check_measures, check_variables
 from api.throttle import Throttle
-from api.trusted import Trusted
+from api.trusted import Trusted, limits_of_trusted
 from db.actor import Actor
 from schema import permissions
 from schema.faults import Fault
@@ -49,11 +49,12 @@ class Request:
 
 class Gate:
     def __init__(
-        self, documents: Documents, trusted: Trusted, limits: Limits, charging: Charging, sign_ins: Throttle
+        self, documents: Documents, trusted: Trusted, limits: Limits, own: Own, charging: Charging, sign_ins: Throttle
     ) -> None:
         self._documents = documents
         self._trusted = trusted
         self._limits = limits
+        self._own = own
         self._charging = charging
         self._sign_ins = sign_ins
 
@@ -65,12 +66,17 @@ class Gate:
                 raise Rejected.because(
                     "BAD_REQUEST", _ELSEWHERE[operation.kind], status=_ELSEWHERE_STATUS[operation.kind]
                 )
-            check_variables(request.variables, self._limits)
+            purse = await self._charging.purse(actor)
+            limits = self._limits
+            if self._own and (own := self._own.get(actor.organization_id)) is not None:
+                limits = own
+                check_measures(operation.measures, limits_of_trusted(own) if operation.trusted else own)
+            check_variables(request.variables, limits)
             if operation.introspects and not actor.signed_in:
                 raise Fault("UNAUTHENTICATED", "Sign in to read the schema")
             permissions.check(operation.needs, actor)
             _check_key(request, operation)
-            await self._charging.charge(request.bill, operation.price(request.variables), actor)
+            await self._charging.charge(request.bill, operation.price(request.variables), purse)
             self._check_sign_ins(operation, actor)
         except (Fault, Rejected) as refusal:
             metrics.operations.counts["unknown", "rejected"] += 1

@@ -18,7 +18,7 @@ from api.admission import Shed, Turns
 from api.documents import Operation
 from api.errors import Rejected, coded, failure, public
 from api.gate import EVERYTHING, Gate, Request
-from api.limits import Limits
+from api.limits import Limits, Own
 from api.patience import Patience
 from api.tracing import span
 from db.actor import Actor
@@ -76,13 +76,14 @@ class GraphQL:
 
     def __init__(
         self, schema: strawberry.Schema, database: Database, hub: Hub, tokens: Tokens, limits: Limits, *,
-        gate: Gate, admission: Turns, sign_ins_at_once: int, suggestions: bool,
+        gate: Gate, admission: Turns, sign_ins_at_once: int, suggestions: bool, own: Own | None = None,
         storage: Storage | None = None, cache: Cache | None = None, door: Door | None = None,
     ) -> None:  # fmt: skip
         self.schema = schema._schema
         self.limits = limits
-        self.patience = Patience(limits.timeout)
-        """With an operation, or with one event of a subscription."""
+        self._own: Own = {} if own is None else own
+        self._patience = Patience(limits.operation_seconds)
+        self._patiences = {limits.operation_seconds: self._patience}
         self.plans = True
         self._gate = gate
         self._admission = admission
@@ -132,11 +133,12 @@ class GraphQL:
     async def _executed(self, operation: Operation, request: Request, actor: Actor) -> Answer:
         """Execute a query or mutation within its time."""
         context = self.context(actor, request)
+        patience = self.patience(actor) if self._own else self._patience
         started = perf_counter()
         with span("graphql", operation.attributes), metrics.in_flight:
             try:
-                context.deadline = monotonic() + self.limits.timeout
-                with self.patience.limit():
+                context.deadline = monotonic() + patience.seconds
+                with patience.limit():
                     if operation.guesses:
                         async with self._hashing:
                             result = await self._result(operation, request, context)
@@ -144,13 +146,24 @@ class GraphQL:
                         result = await self._result(operation, request, context)
                 answer = self.answer(result, context)
             except TimeoutError:
-                said = f"The operation took longer than {self.limits.timeout:g} seconds and was stopped"
-                answer = refused([coded("OPERATION_TIMEOUT", said)], actor.request_id)
+                said = f"The operation took longer than {patience.seconds:g} seconds and was stopped"
+                answer = refused([coded("OPERATION_TIMEOUT", said, limit=patience.seconds)], actor.request_id)
             finally:
                 await context.close()
         metrics.operations.counts[operation.kind_name, _outcome(answer)] += 1
         metrics.operation_seconds.add((operation.kind_name,), perf_counter() - started)
         return answer
+
+    def limits_of(self, actor: Actor) -> Limits:
+        """Those of the caller's organization, else the server's."""
+        return self._own.get(actor.organization_id, self.limits)
+
+    def patience(self, actor: Actor) -> Patience:
+        """With an operation of the caller, or with one event of a subscription."""
+        seconds = self.limits_of(actor).operation_seconds
+        if (patience := self._patiences.get(seconds)) is None:
+            patience = self._patiences[seconds] = Patience(seconds)
+        return patience
 
     async def _result(self, operation: Operation, request: Request, context: Context) -> ExecutionResult:
         """By plan what is planned, by the loaders what is left."""

@@ -1,11 +1,11 @@
-"""What a document may ask for at most, measured before it is validated: validation itself is what large ones abuse."""
+"""What callers may ask for at most. A document is measured before it is validated: validation itself is what large ones abuse."""
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final, TypeAlias
 
 from graphql import (
     ASTValidationRule,
@@ -50,7 +50,8 @@ _LOOKED_INTO = (list, dict)
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """Every one of them is a setting."""
+    """Every one of them is a setting, and all but `body` are settings an organization may have of its own
+    (`modules/platform/limits`, by these names)."""
 
     tokens: int = 1_000
     depth: int = 12
@@ -59,7 +60,35 @@ class Limits:
     root_mutations: int = 10
     list_variable: int = 1_000
     body: int = 1_048_576
-    timeout: float = 10.0
+    operation_seconds: float = 10.0
+    statement_milliseconds: int = 10_000
+    operations_at_once: int = 10
+    operations_waiting: int = 500
+    subscriptions: int = 100
+
+
+Own: TypeAlias = Mapping[int | None, Limits]
+"""Those of the organizations whose limits are not the server's, as they were some seconds ago."""
+
+
+@dataclass(frozen=True, slots=True)
+class Measures:
+    """What a document asks for, of what has a limit of the same name: of each place and each operation the most."""
+
+    tokens: int
+    directives: int
+    aliases: int
+    depth: int
+    root_mutations: int
+
+
+MEASURED: Final = {
+    "tokens": "Tokens of the document",
+    "directives": "Directives in one place",
+    "aliases": "Aliases",
+    "depth": "Depth",
+    "root_mutations": "Mutations in one operation",
+}
 
 
 def too_complex(what: str, asked: int, limit: int, **details: Any) -> Rejected:
@@ -67,18 +96,25 @@ def too_complex(what: str, asked: int, limit: int, **details: Any) -> Rejected:
     return Rejected.because("OPERATION_TOO_COMPLEX", said, limit=limit, requested=asked, **details)
 
 
-def check_document(document: DocumentNode, limits: Limits) -> None:
+def check_measures(measures: Measures, limits: Limits) -> None:
+    for name, what in MEASURED.items():
+        asked, most = getattr(measures, name), getattr(limits, name)
+        if asked > most:
+            raise too_complex(what, asked, most)
+
+
+def check_document(document: DocumentNode, tokens: int, limits: Limits) -> Measures:
     """One walk for what counts anywhere in the text, then the depth of each operation through its fragments."""
     parts = [d for d in document.definitions if isinstance(d, FragmentDefinitionNode)]
     operations = [d for d in document.definitions if isinstance(d, OperationDefinitionNode)]
-    for what, asked, tokens in (
+    for what, asked, each in (
         ("Fragments", len(parts), TOKENS_TO_A_FRAGMENT),
         ("Operations in one document", len(operations), TOKENS_TO_AN_OPERATION),
     ):
-        if asked > (most := limits.tokens // tokens):
+        if asked > (most := limits.tokens // each):
             raise too_complex(what, asked, most)
     fragments = {part.name.value: part for part in parts}
-    aliases = 0
+    aliases = directives = 0
     stack: list[Node] = [document]
     while stack:
         node = stack.pop()
@@ -88,19 +124,22 @@ def check_document(document: DocumentNode, limits: Limits) -> None:
             _check_repeats(node)
         if isinstance(node, StringValueNode) and "\x00" in node.value:
             raise Rejected.because("BAD_USER_INPUT", "Text cannot hold the character NUL")
-        if (directives := len(getattr(node, "directives", None) or ())) > limits.directives:
-            raise too_complex("Directives in one place", directives, limits.directives)
+        directives = max(directives, len(getattr(node, "directives", None) or ()))
         for key in QUERY_DOCUMENT_KEYS.get(node.kind, ()):
             child = getattr(node, key, None)
             if isinstance(child, Node):
                 stack.append(child)
             elif child:
                 stack.extend(child)
-    if aliases > limits.aliases:
-        raise too_complex("Aliases", aliases, limits.aliases)
     known: dict[str, int] = {}
-    for operation in operations:
-        _check_operation(operation, fragments, limits, known)
+    roots = [root_fields(operation, fragments) for operation in operations]
+    depths = [_depth(operation.selection_set, fragments, known, frozenset()) for operation in operations]
+    mutations = [len(r) for r, o in zip(roots, operations, strict=True) if o.operation is OperationType.MUTATION]
+    measures = Measures(tokens, directives, aliases, max(depths, default=0), max(mutations, default=0))
+    check_measures(measures, limits)
+    for fields in roots:
+        check_introspection(fields, fragments)
+    return measures
 
 
 def rules_within(limits: Limits) -> list[type[ASTValidationRule]]:
@@ -129,21 +168,6 @@ def _meant(node: Node) -> tuple[str, str | None]:
         return "fragment", node.name.value
     condition = getattr(node, "type_condition", None)
     return "inline", None if condition is None else condition.name.value
-
-
-def _check_operation(
-    operation: OperationDefinitionNode,
-    fragments: Mapping[str, FragmentDefinitionNode],
-    limits: Limits,
-    known: dict[str, int],
-) -> None:
-    depth = _depth(operation.selection_set, fragments, known, frozenset())
-    if depth > limits.depth:
-        raise too_complex("Depth", depth, limits.depth)
-    roots = root_fields(operation, fragments)
-    check_introspection(roots, fragments)
-    if operation.operation is OperationType.MUTATION and len(roots) > limits.root_mutations:
-        raise too_complex("Mutations in one operation", len(roots), limits.root_mutations)
 
 
 def _depth(

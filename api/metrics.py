@@ -98,7 +98,7 @@ turn_seconds = Times("unison_operation_wait_seconds", "Time operations have wait
 shed = Tally(
     "unison_operations_shed_total",
     "Operations sent away because too much was to do, by reason (full: no room in line, long: the line is longer than can"
-    " be served in time, busy: the process itself is behind, late: waited too long)",
+    " be served in time, own: the organization's own limits, busy: the process itself is behind, late: waited too long)",
     ["reason"],
 )
 spent = Tally("unison_operation_cost_total", "Price of the operations that were let in")

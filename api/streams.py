@@ -33,6 +33,7 @@ REST = 2
 """A group rests for this many times as long as it took to tell its members, so that the more there are, the more events go
 out together, and the process has time for others."""
 LONGEST_REST = 0.03
+TOO_LATE = "The event took too long to answer"
 
 
 class Streams:
@@ -76,7 +77,7 @@ class Streams:
             follower = context.hub = Seat(self.groups, same, context, outlet)
         try:
             with (
-                self._subscriptions.taken(caller.key),
+                self._subscriptions.taken(caller.key, self.graphql.limits_of(actor).subscriptions),
                 metrics.subscriptions.track_inprogress(),
                 caller.follow(follower),
             ):
@@ -86,9 +87,9 @@ class Streams:
                         yield await self._event(executor, event, context)
         except Rejected as rejected:
             yield refused(rejected.errors, actor.request_id)
-        except Full:
-            said = f"At most {self._subscriptions.most} subscriptions at once"
-            yield refused([coded("RATE_LIMITED", said)], actor.request_id)
+        except Full as full:
+            said = f"At most {full.most} subscriptions at once"
+            yield refused([coded("RATE_LIMITED", said, limit=full.most)], actor.request_id)
         except Exception as error:
             yield broken(error, actor.request_id)
         finally:
@@ -119,15 +120,17 @@ class Streams:
 
     async def _event(self, executor: Any, event: Any, context: Context) -> Answer:
         """One event's answer. Its transaction ends and its loaders forget before the next one is waited for."""
+        patience = self.graphql.patience(context.actor)
         try:
-            with self.graphql.patience.limit():
+            with patience.limit():
                 result = executor.build_per_event_executor(event).execute_operation(False)
                 if not isinstance(result, ExecutionResult):
                     result = await result
             answer = self.graphql.answer(cast(ExecutionResult, result), context)
             return replace(answer, cursor=getattr(event, "cursor", None))
         except TimeoutError:
-            return refused([coded("OPERATION_TIMEOUT", "The event took too long to answer")], context.actor.request_id)
+            late = coded("OPERATION_TIMEOUT", TOO_LATE, limit=patience.seconds)
+            return refused([late], context.actor.request_id)
         finally:
             await context.renew()
 
@@ -157,8 +160,9 @@ class Streams:
 
     async def _told(self, executor: Any, together: Together, context: Context) -> list[Told]:
         """The answers of events that were read together; links of all of them are read by one statement as well."""
+        patience = self.graphql.patience(context.actor)
         try:
-            with self.graphql.patience.limit():
+            with patience.limit():
                 results = [
                     executor.build_per_event_executor(event).execute_operation(False) for event in together.shown
                 ]
@@ -166,7 +170,7 @@ class Streams:
                 for n, result in zip(waiting, await asyncio.gather(*(results[n] for n in waiting)), strict=True):
                     results[n] = result
         except TimeoutError:
-            raise Rejected.because("OPERATION_TIMEOUT", "The event took too long to answer") from None
+            raise Rejected.because("OPERATION_TIMEOUT", TOO_LATE, limit=patience.seconds) from None
         finally:
             await context.renew()
         metrics.group_answers.inc(len(results))

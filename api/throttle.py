@@ -55,6 +55,10 @@ class Throttle:
 class Full(Exception):
     """The caller holds as many of them as it may."""
 
+    def __init__(self, most: int) -> None:
+        super().__init__()
+        self.most = most
+
 
 class Slots:
     """So many of something at once per key: sockets or subscriptions of one principal."""
@@ -64,9 +68,11 @@ class Slots:
         self._taken: Counter[str] = Counter()
 
     @contextmanager
-    def taken(self, key: str) -> Iterator[None]:
-        if self._taken[key] >= self.most:
-            raise Full
+    def taken(self, key: str, most: int | None = None) -> Iterator[None]:
+        """Hold one while this lasts, or Full: there are `most` already."""
+        most = self.most if most is None else most
+        if self._taken[key] >= most:
+            raise Full(most)
         self._taken[key] += 1
         try:
             yield

@@ -7,9 +7,9 @@ that commits when its block ends and rolls back when it raises. Nothing else in 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
-from typing import Any
+from typing import Any, Protocol
 
 import asyncpg
 
@@ -23,17 +23,34 @@ STOP = "select"
 STOP_SECONDS = 5.0
 
 
+class TookTooLong(TimeoutError):
+    """A statement ran as long as it may, and was stopped: the same may be tried again, as after any TimeoutError."""
+
+    def __init__(self, seconds: float) -> None:
+        super().__init__(f"a statement took longer than {seconds:g} seconds")
+        self.seconds = seconds
+
+
+class Bounded(Protocol):
+    """What an organization has of its own instead of what holds for all."""
+
+    @property
+    def statement_milliseconds(self) -> int: ...
+
+
 class Database:
     """The pool of the application role's connections. `url` is postgresql://…; a connection found dead at BEGIN is
     replaced, so a restarted server is survived."""
 
     def __init__(
-        self, url: str, *, pool_size: int = 10, statement_timeout_ms: int = 10_000, pool_timeout: float = 5.0
-    ) -> None:
+        self, url: str, *, pool_size: int = 10, statement_timeout_ms: int = 10_000, pool_timeout: float = 5.0,
+        own: Mapping[int | None, Bounded] | None = None,
+    ) -> None:  # fmt: skip
         self.connections = Connections(
             lambda: connect(url, statement_timeout_ms=statement_timeout_ms), size=pool_size, timeout=pool_timeout
         )
         self._statement_timeout_ms = statement_timeout_ms
+        self._own: Mapping[int | None, Bounded] = {} if own is None else own
 
     @classmethod
     def connect(cls, url: str, **given: Any) -> Database:
@@ -70,19 +87,28 @@ class Database:
         """The row of a statement that begins with `CONTEXT`: one round trip, in a transaction of its own. What
         `settings_of` says of the caller are its first parameters."""
         given = (*settings_of(actor, scope), *values)
+        seconds = None
+        if self._own and (own := self._own.get(actor.organization_id)) is not None:
+            # PostgreSQL begins to count before the statement could tell it: the organization's own time is kept by the driver.
+            seconds = own.statement_milliseconds / 1_000
         held = await self.connections.take()
         try:
-            row = await held.fetchrow(statement, *given)
+            row = await held.fetchrow(statement, *given, timeout=seconds)
         except BaseException as error:
             if isinstance(error, asyncpg.PostgresError) and not held.is_closed():
                 self.connections.give(held)  # the failed statement was its own transaction
+                if isinstance(error, asyncpg.QueryCanceledError):
+                    raise TookTooLong(self._statement_timeout_ms / 1_000) from error
                 raise
+            if seconds is not None and isinstance(error, TimeoutError) and not held.is_closed():
+                await self._end(held, STOP)
+                raise TookTooLong(seconds) from error
             if not isinstance(error, Exception):
                 await self._end(held, STOP)
                 raise
             held = await self.connections.replaced(held)
             try:
-                row = await held.fetchrow(statement, *given)
+                row = await held.fetchrow(statement, *given, timeout=seconds)
             except BaseException:
                 self.connections.drop(held)
                 raise
@@ -92,12 +118,17 @@ class Database:
     @asynccontextmanager
     async def _begin(self, actor: Actor, reads: Scope, writes: Scope, *, read_only: bool) -> AsyncIterator[Held]:
         begin = "begin isolation level repeatable read read only" if read_only else "begin"
+        milliseconds = self._statement_timeout_ms
+        if self._own and (own := self._own.get(actor.organization_id)) is not None:
+            milliseconds = own.statement_milliseconds
         # One simple query: text made here from integers and plain names only, never from a request's values.
-        held = await self._started(f"{begin}; {settings_statement(actor, reads, writes, self._statement_timeout_ms)}")
+        held = await self._started(f"{begin}; {settings_statement(actor, reads, writes, milliseconds)}")
         try:
             yield held
-        except BaseException:
+        except BaseException as error:
             await self._end(held, "rollback")
+            if isinstance(error, asyncpg.QueryCanceledError):
+                raise TookTooLong(milliseconds / 1_000) from error
             raise
         done = await self._end(held, "commit")
         if done != "COMMIT" and not read_only:

@@ -3,7 +3,7 @@
 from .documents.rules import Checked, checked, problems
 from .documents.service import keep as keep_documents
 from .files.storage import S3, FileStorage
-from .limits.settings import own_limits
+from .limits.settings import LIMITS, own_limits
 from .notifications.demo import tell_past
 from .notifications.jobs import MAIL
 from .notifications.mail import of_reset
@@ -20,6 +20,7 @@ from .webhooks import rules as webhook_rules
 from .webhooks import sending as webhook_sending
 
 __all__ = [
+    "LIMITS",
     "MAIL",
     "S3",
     "Checked",

@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from api.admission import Shed, Turns, _settle
+from api.limits import Limits
 from db.session import Database
 from tests.api.conftest import serving
 from tests.conftest import Urls
@@ -123,10 +124,10 @@ STEPS = st.lists(
 
 
 @settings(deadline=None)
-@given(st.integers(1, 8), STEPS)
-def test_nobody_waits_who_may_have_a_turn(at_once: int, steps: list[tuple[str, int, int]]) -> None:
+@given(st.integers(1, 8), st.integers(1, 8), STEPS)
+def test_nobody_waits_who_may_have_a_turn(at_once: int, own: int, steps: list[tuple[str, int, int]]) -> None:
     async def played() -> None:
-        turns = Turns(at_once, waiting=100, seconds=30)
+        turns = Turns(at_once, waiting=100, seconds=30, own={1: Limits(operations_at_once=own)})
         asked: list[tuple[int, asyncio.Task[None]]] = []
         for step, number, rest in steps:
             has = [one for one in asked if one[1].done() and not one[1].cancelled() and one[1].exception() is None]
@@ -143,6 +144,7 @@ def test_nobody_waits_who_may_have_a_turn(at_once: int, steps: list[tuple[str, i
                 line = lines[number % len(lines)]
                 _settle(line[number % len(line)], "late")
             assert not in_vain(turns)
+            assert turns._running[1] <= own
             for _ in range(rest):  # who has left may not know it yet
                 await asyncio.sleep(0)
         while asked:

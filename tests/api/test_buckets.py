@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncIterator
+from types import SimpleNamespace
 
 import pytest
 
@@ -12,6 +13,7 @@ from api import charging
 from api.buckets import PART, Allowance, Buckets, Lease, Limited
 from api.charging import Bill, Charging
 from api.leases import Leases
+from api.limits import Limits
 from api.throttle import Throttle
 from db.actor import Actor
 from db.session import Database
@@ -38,7 +40,7 @@ class Counted(Leases):
 @pytest.fixture
 async def leases(urls: Urls) -> AsyncIterator[Counted]:
     database = Database.connect(urls.app, pool_size=2)
-    yield Counted(database, Allowance(500, 10_000, 1))
+    yield Counted(database, Allowance(500, 10_000, 1), Limits(), {})
     await database.close()
 
 
@@ -67,7 +69,7 @@ async def test_processes_never_spend_more_than_the_bucket_holds(leases: Counted,
 
 async def test_parallel_takers_never_get_more_than_there_is(urls: Urls, tenant: Tenant) -> None:
     database = Database.connect(urls.app, pool_size=8)
-    leases = Leases(database, Allowance(500, 10_000, 1))
+    leases = Leases(database, Allowance(500, 10_000, 1), Limits(), {})
     began = time.monotonic()
 
     async def taken() -> float:
@@ -161,7 +163,7 @@ async def test_what_was_paid_and_did_not_run_is_given_back_once(leases: Counted,
     bill, purse = Bill(), await buckets.purse(tenant.actor())
     bill.refund()
     before = purse.tokens
-    await Charging(buckets).charge(bill, 300, tenant.actor())
+    await Charging(buckets).charge(bill, 300, purse)
     assert purse.tokens == before - 300
     bill.refund()
     bill.refund()
@@ -178,13 +180,14 @@ async def test_catching_up_waits_for_the_bucket(leases: Counted, monkeypatch: py
         waits.append(seconds)
         clock[0] += seconds
 
-    monkeypatch.setattr(charging.asyncio, "sleep", sleep)  # type: ignore[attr-defined]
+    monkeypatch.setattr(charging, "asyncio", SimpleNamespace(sleep=sleep))  # a server beside it sleeps as ever
     buckets = Buckets(
         leases, Allowance(500, 10_000, 100), clock=lambda: clock[0]
     )  # a tenth for strangers: 1,000 and 10
     bill = Bill()
     await bill.catch_up(shown=1)
-    await Charging(buckets).charge(bill, 200, Actor(None, client_ip="10.0.0.1"))
+    purse = await buckets.purse(Actor(None, client_ip="10.0.0.1"))
+    await Charging(buckets).charge(bill, 200, purse)
     for _ in range(4):
         await bill.catch_up(shown=1)
     assert waits == []

@@ -34,10 +34,10 @@ class Asking:
     def __init__(self, house: House) -> None:
         self.documents = Documents(house.schema, GENEROUS, suggestions=True)
         allowance, sign_ins = Allowance(10**9, 10**9, 10**9), Throttle(per_minute=1_000, burst=1_000)
-        charging = Charging(Buckets(Leases(house.database, allowance), allowance))
+        charging = Charging(Buckets(Leases(house.database, allowance, GENEROUS, {}), allowance))
         self.graphql = GraphQL(
             house.schema, house.database, house.hub, house.tokens, GENEROUS, storage=house.storage, cache=house.cache,
-            gate=Gate(self.documents, Trusted(self.documents, house.database), GENEROUS, charging, sign_ins),
+            gate=Gate(self.documents, Trusted(self.documents, house.database), GENEROUS, {}, charging, sign_ins),
             admission=Turns(10, waiting=10, seconds=10), sign_ins_at_once=1, suggestions=True,
         )  # fmt: skip
 

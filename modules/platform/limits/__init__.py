@@ -1,1 +1,1 @@
-"""What an organization lets its callers spend."""
+"""What an organization lets its callers ask for and spend."""
