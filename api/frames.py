@@ -6,7 +6,7 @@ from __future__ import annotations
 import struct
 from typing import Any
 
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.protocols.http.httptools_impl import HEADER_VALUE_RE, STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 
 from api.responses import plain_error
@@ -25,6 +25,57 @@ class HeadTooLarge(Exception):
     """Ends the parsing of a request."""
 
 
+ALWAYS = frozenset({
+    b"cache-control", b"content-security-policy", b"content-type", b"cross-origin-resource-policy", b"date", b"referrer-policy",
+    b"strict-transport-security", b"x-content-type-options", b"x-frame-options",
+})  # fmt: skip
+"""Headers that say the same in answer after answer."""
+MOST_LINES = 200
+_LINES: dict[tuple[bytes, bytes], bytes] = {}
+
+
+class Answering(RequestResponseCycle):
+    """uvicorn's, but a head of what is always said and a length is put together of lines that are ready. To look at each header
+    anew took longer than the rest of the protocol."""
+
+    async def send(self, message: Any) -> None:
+        if message["type"] == "http.response.start" and (head := self._head(message)) is not None:
+            self.response_started, self.waiting_for_100_continue = True, False
+            self.transport.write(head)
+        else:
+            await super().send(message)
+
+    def _head(self, message: Any) -> bytes | None:
+        """None where there is anything else to it, which is left to uvicorn."""
+        if self.response_started or self.disconnected or self.flow.write_paused or not self.keep_alive:
+            return None
+        lines, length = [STATUS_LINE[message["status"]]], None
+        for header in (*self.default_headers, *message["headers"]):
+            line = _LINES.get(header)
+            if line is None:
+                name, value = header
+                if name == b"content-length" and length is None and value.isdigit():
+                    length = int(value)
+                elif (
+                    name not in ALWAYS and not (name == b"x-request-id" and value.isalnum())
+                ) or HEADER_VALUE_RE.search(value):
+                    return None
+                line = b"%b: %b\r\n" % header
+                if name in ALWAYS:
+                    _keep(header, line)
+            lines.append(line)
+        if length is None:
+            return None
+        self.expected_content_length, self.chunked_encoding = length, False
+        return b"".join([*lines, b"\r\n"])
+
+
+def _keep(header: tuple[bytes, bytes], line: bytes) -> None:
+    if len(_LINES) >= MOST_LINES:
+        _LINES.clear()
+    _LINES[header] = line
+
+
 class BoundedProtocol(HttpToolsProtocol):
     """uvicorn's HTTP, with a bound on heads, and on what may follow a body. All it costs a request is to count what came."""
 
@@ -41,7 +92,10 @@ class BoundedProtocol(HttpToolsProtocol):
         if self._beside > MOST_HEAD and self._head() > MOST_HEAD:
             raise HeadTooLarge  # the parser tells data_received, and that answers by send_400_response
         self._beside = 0
+        before = self.cycle
         super().on_headers_complete()
+        if self.cycle is not before:  # there is no other way to tell the protocol which class to take
+            self.cycle.__class__ = Answering
 
     def on_body(self, body: bytes) -> None:
         self._beside = 0

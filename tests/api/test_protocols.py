@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import json
+import re
 import socket
 import weakref
 from collections.abc import AsyncIterator, Coroutine
@@ -14,6 +15,7 @@ from typing import Any
 import pytest
 import uvicorn
 import uvloop
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from websockets.asyncio.client import connect
 
 from api import metrics, negotiation
@@ -51,12 +53,22 @@ async def echo(scope: Any, receive: Any, send: Any) -> None:
     await send({"type": "http.response.body", "body": body})
 
 
+async def saying(scope: Any, receive: Any, send: Any) -> None:
+    """An answer with the headers the path names: `/name=value,name=value`."""
+    if scope["type"] == "lifespan":
+        await echo(scope, receive, send)
+        return
+    headers = [tuple(part.encode().split(b"=", 1)) for part in scope["path"][1:].split(",")]
+    await send({"type": "http.response.start", "status": 200, "headers": headers})
+    await send({"type": "http.response.body", "body": b"said"})
+
+
 @asynccontextmanager
-async def listening(http: Any = None, ws: Any = None) -> AsyncIterator[int]:
+async def listening(http: Any = None, ws: Any = None, app: Any = echo) -> AsyncIterator[int]:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         port = taken.getsockname()[1]
-        config = configured(settings(), echo)
+        config = configured(settings(), app)
         config.http, config.ws = http or config.http, ws or config.ws
         server = uvicorn.Server(config)
         serving = asyncio.create_task(server.serve([taken]))
@@ -67,6 +79,49 @@ async def listening(http: Any = None, ws: Any = None) -> AsyncIterator[int]:
         finally:
             server.should_exit = True
             await serving
+
+
+SAID = {
+    "plain": "content-length=4,content-type=text/plain,x-request-id=abc,cache-control=no-store",
+    "no length": "content-type=a",
+    "of other names": "content-length=4,x-other=1,content-type=a",
+    "of a strange id": "content-length=4,x-request-id=a%0D%0Ainjected:%201",
+    "that breaks the line": "content-length=4,cache-control=a%0D%0Ainjected:%201",
+    "that closes": "content-length=4,connection=close",
+    "in capitals": "Content-Length=4,Content-Type=a",
+    "twice the length": "content-length=4,content-length=4",
+    "too long": "content-length=5,content-type=a",
+    "too short": "content-length=3,content-type=a",
+    "no number": "content-length=four,content-type=a",
+}
+
+
+@pytest.mark.parametrize("said", SAID.values(), ids=SAID.keys())
+@pytest.mark.parametrize("version", ["1.1", "1.0"])
+async def test_heads_are_those_of_uvicorn(said: str, version: str) -> None:
+    """Twice, since the second is made of lines that are ready."""
+    request = f"GET /{said} HTTP/{version}\r\nhost: x\r\n\r\n".encode()
+
+    async def heads(http: Any) -> list[bytes]:
+        told = []
+        async with listening(http=http, app=saying) as port:
+            for _ in range(2):
+                reader, writer = await asyncio.open_connection("127.0.0.1", port)
+                writer.write(request)
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(0.2):
+                        told.append(b"")
+                        while piece := await reader.read(65_536):
+                            told[-1] += piece
+                writer.close()
+        return [re.sub(rb"date: [^\r]*", b"date", one) for one in told]
+
+    async def both() -> None:
+        ours, theirs = await heads(BoundedProtocol), await heads(HttpToolsProtocol)
+        assert ours == theirs
+        assert len(theirs) == 2
+
+    await in_production(both())
 
 
 async def in_production(work: Coroutine[Any, Any, None]) -> None:

@@ -141,7 +141,7 @@ GUARDS = {
     ),
     "the public calls no function that runs as the owner": Guard(
         f"""select p.oid::regproc::text from pg_proc p
-            where p.pronamespace::regnamespace::text in {OURS} and p.prosecdef and p.prorettype <> 'trigger'::regtype
+            where p.pronamespace::regnamespace::text in {OURS} and p.prosecdef
               and exists (select from aclexplode(coalesce(p.proacl, acldefault('f', p.proowner))) a where a.grantee = 0)""",
         "create function app.loose() returns int language sql security definer set search_path = pg_catalog as 'select 1'",
         "app.loose",
