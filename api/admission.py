@@ -194,6 +194,7 @@ class Turns:
             line = self._line(tenant, since)
         line.append(turn)
         self._waiting += 1
+        self._hand_on()  # what holds the line may have been lifted meanwhile
         late = self._patience.begin(lambda: _settle(turn, LATE))
         try:
             outcome = await turn

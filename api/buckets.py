@@ -25,6 +25,8 @@ PART = 0.05
 TOLD_SECONDS = 10.0
 """After this a bucket in use is asked again although enough is left, whatever becomes of the request: its settings may have
 changed."""
+STALE_SECONDS = 60.0
+"""After this it is asked before the request is judged: nobody knows any more what holds."""
 DRY_SECONDS = 0.05
 """An empty bucket is asked no more often."""
 ANONYMOUS_PART = 0.1
@@ -137,7 +139,7 @@ class Buckets:
         else:
             purses.move_to_end(key)
         if (since := self._clock() - purse.asked) > TOLD_SECONDS and purse.actor is not None:
-            if since == math.inf:
+            if since > STALE_SECONDS:
                 await self._ask(purse, 0)
             elif purse.asking is None:
                 self._begin(purse, 0)

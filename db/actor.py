@@ -68,6 +68,7 @@ class Scope:
         return department is not None and (self.departments is None or department in self.departments)
 
 
+MOST_SEEN = 200
 EVERYWHERE: Final = Scope(None, None, None)
 NOWHERE: Final = Scope(frozenset(), frozenset())
 
@@ -91,7 +92,7 @@ class Actor:
     client_ip: str | None = None
     documents_required: bool = False
     """May send trusted documents only."""
-    _seen: dict[tuple[str | None, ...], Scope | None] = field(
+    _seen: dict[frozenset[str | None], Scope | None] = field(
         default_factory=dict, init=False, repr=False, compare=False
     )
     """What `sees` found out, for all requests of the caller."""
@@ -113,10 +114,12 @@ class Actor:
         asking.__dict__.update(self.__dict__, request_id=request_id, client_ip=client_ip)
         return asking
 
-    def sees(self, permissions: tuple[str | None, ...]) -> Scope | None:
+    def sees(self, permissions: frozenset[str | None]) -> Scope | None:
         """The plants whose rows one statement may show under all of these permissions; None where one is not held, or where
         they hold in different plants."""
         if permissions not in self._seen:
+            if len(self._seen) >= MOST_SEEN:
+                self._seen.clear()
             scopes = {self.read_scope(one) for one in permissions}
             held = all(one is None or self.may(one) for one in permissions)
             self._seen[permissions] = scopes.pop() if held and len(scopes) == 1 else None

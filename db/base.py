@@ -54,10 +54,12 @@ class _Attribute:
 class Table(DeclarativeBase):
     """Any table of the application's schema. A row is a plain object: `db/rows.py` reads, follows and writes it."""
 
-    __slots__ = ("_changes",)
+    __slots__ = ("_changes", "_held")
     _attributes: ClassVar[frozenset[str]]
     _changes: Changes | None
     """Where it is kept what was changed of the rows of a transaction; null for a row of none."""
+    _held: bool
+    """Its transaction has a lock on it, or made it."""
 
     def __init_subclass__(cls, **options: Any) -> None:
         super().__init_subclass__(**options)
@@ -74,9 +76,12 @@ class Table(DeclarativeBase):
         if not values.keys() <= self._attributes:
             raise TypeError(f"{type(self).__name__} has no {', '.join(values.keys() - self._attributes)}")
         object.__setattr__(self, "_changes", None)
+        object.__setattr__(self, "_held", False)
         self.__dict__.update(values)
 
     def __setattr__(self, name: str, value: Any) -> None:
+        if name not in self._attributes:
+            raise AttributeError(f"{type(self).__name__} has no {name}")
         if self._changes is not None:
             self._changes.setdefault(self, {}).setdefault(name, self.__dict__.get(name))
         self.__dict__[name] = value

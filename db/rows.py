@@ -1,9 +1,9 @@
 """Rows a transaction has in hand: read whole, changed as objects, written as what differs.
 
 A row is one object per transaction, however often it is read. RETURNING brings back what was written and what PostgreSQL
-sets by itself, so after it was written an object says what PostgreSQL made of it: defaults, rounding, what triggers set before
-the row was written (`server_onupdate` names it). What a trigger changes afterwards, in this row or another, it does not say:
-such a trigger needs its rows to be read again.
+sets by itself, and all of a row that is not held, so after it was written an object says what PostgreSQL made of it:
+defaults, rounding, what triggers set before the row was written (`server_onupdate` names it). What a trigger changes
+afterwards, in this row or another, it does not say: such a trigger needs its rows to be read again.
 """
 
 from __future__ import annotations
@@ -135,13 +135,14 @@ class Rows:
         self._known: dict[tuple[type[Table], int, int], Any] = {}
         self._new: list[Any] = []
         self._changes: Changes = {}
+        self._failed = False
 
     def add(self, row: LedgerTable) -> None:
         """Insert it with the next flush."""
         self._new.append(row)
 
-    def take(self, model: type[T], records: Iterable[Mapping[str, Any]]) -> list[T]:
-        """Records as rows, each the object it was before."""
+    def take(self, model: type[T], records: Iterable[Mapping[str, Any]], *, held: bool = False) -> list[T]:
+        """Records as rows, each the object it was before. Nobody else writes those that are held."""
         columns = columns_of(model)
         found: list[T] = []
         for record in records:
@@ -152,12 +153,15 @@ class Rows:
                 row = self._known[key] = _made(model, values, self._changes)
             else:
                 row.__dict__.update(values)
+            if held:
+                object.__setattr__(row, "_held", True)
             found.append(row)
         return found
 
     def forget(self, row: LedgerTable) -> None:
         del self._known[_key(row)]
         self._changes.pop(row, None)
+        object.__setattr__(row, "_changes", None)
 
     def clear(self) -> None:
         """From here on, what is changed of these rows is nobody's business."""
@@ -167,11 +171,14 @@ class Rows:
     @property
     def waiting(self) -> bool:
         """Has anything changed that was not sent."""
-        return bool(self._new or self._changes)
+        return bool(self._new or self._changes or self._failed)
 
     async def flush(self) -> None:
         """Send what is new, then what has changed: a few rows with each statement. Rows of one statement are written in no
         order that is promised: where one must be there before another is, flush in between."""
+        if self._failed:
+            raise RuntimeError("a write failed and was passed over")
+        self._failed = True  # until all of it is sent: what is not must not be forgotten
         new, self._new = self._new, []
         writes = [_Write.of_new(row) for row in new]
         for row, before in self._changes.items():
@@ -183,18 +190,22 @@ class Rows:
         for row in new:
             self._known[_key(row)] = row
             object.__setattr__(row, "_changes", self._changes)
+            object.__setattr__(row, "_held", True)
+        self._failed = False
 
     async def _write(self, writes: Sequence[_Write]) -> None:
         values = [writes[0].row.organization_id]
         for write in writes:
             values += write.values
-        records = await self._fetch(_text(tuple((write.model, write.names, write.new) for write in writes)), values)
+        records = await self._fetch(
+            _text(tuple((write.model, write.names, write.new, write.whole) for write in writes)), values
+        )
         if not records:
             raise Vanished(f"a row of {', '.join(columns_of(w.model).source for w in writes)} could not be written")
         (returned,) = records
         first = 0
         for write in writes:
-            names = _returned(write.model, write.names, write.new)
+            names = _returned(write.model, write.names, write.whole)
             found = dict(zip(names, returned[first : first + len(names)], strict=True))
             write.row.__dict__.update(columns_of(write.model).understood(found))
             first += len(names)
@@ -209,6 +220,8 @@ class _Write:
     names: tuple[str, ...]
     values: Sequence[Any]
     new: bool
+    whole: bool
+    """All of the row is brought back, not only what is known to differ."""
 
     @classmethod
     def of_new(cls, row: Any) -> _Write:
@@ -217,13 +230,13 @@ class _Write:
         values = [*picked(row.__dict__)]
         for place, write in written:
             values[place] = write(values[place])
-        return cls(row, model, names, values, True)
+        return cls(row, model, names, values, True, True)
 
     @classmethod
     def of_changed(cls, row: Any, names: tuple[str, ...]) -> _Write:
         model: type[Table] = type(row)
         columns = columns_of(model)
-        return cls(row, model, names, [row.id, *(columns.sent(row, name) for name in names)], False)
+        return cls(row, model, names, [row.id, *(columns.sent(row, name) for name in names)], False, not row._held)
 
 
 @lru_cache(maxsize=2_000)
@@ -245,10 +258,11 @@ def _changed(row: Table, before: Mapping[str, Any]) -> tuple[str, ...]:
 
 
 @lru_cache(maxsize=2_000)
-def _returned(model: type[Table], names: tuple[str, ...], new: bool) -> tuple[str, ...]:
-    """Attributes a statement brings back: of a new row all, of a changed one what was written and what PostgreSQL sets."""
+def _returned(model: type[Table], names: tuple[str, ...], whole: bool) -> tuple[str, ...]:
+    """Attributes a statement brings back: all of a row that is new, or that others may have changed since it was read; of one
+    that is held what was written and what PostgreSQL sets."""
     columns = columns_of(model)
-    return tuple(columns.names) if new else tuple(dict.fromkeys((*names, *columns.by_server)))
+    return tuple(columns.names) if whole else tuple(dict.fromkeys((*names, *columns.by_server)))
 
 
 def _key(row: Any) -> tuple[type[Table], int, int]:
@@ -258,16 +272,17 @@ def _key(row: Any) -> tuple[type[Table], int, int]:
 def _made(model: type[T], values: dict[str, Any], changes: Changes | None) -> T:
     row = object.__new__(model)
     object.__setattr__(row, "_changes", changes)
+    object.__setattr__(row, "_held", False)
     object.__setattr__(row, "__dict__", values)
     return row
 
 
 @lru_cache(maxsize=2_000)
-def _text(writes: tuple[tuple[type[Table], tuple[str, ...], bool], ...]) -> str:
-    """One statement for all of them, that answers one row: all columns of each, in turn. The first parameter is the
+def _text(writes: tuple[tuple[type[Table], tuple[str, ...], bool, bool], ...]) -> str:
+    """One statement for all of them, that answers one row: what comes back of each, in turn. The first parameter is the
     organization."""
     parts, taken = [], 1
-    for model, names, new in writes:
+    for model, names, new, whole in writes:
         columns = columns_of(model)
         if new:
             given = [f"${taken + n}" for n in range(1, len(names) + 1)]
@@ -276,7 +291,7 @@ def _text(writes: tuple[tuple[type[Table], tuple[str, ...], bool], ...]) -> str:
         else:
             changes = ", ".join(f"{columns.quoted[name]} = ${n}" for n, name in enumerate(names, taken + 2))
             text = f"update {columns.source} as t set {changes} where t.organization_id = $1 and t.id = ${taken + 1}"
-        returned = ", ".join(f"t.{columns.quoted[name]}" for name in _returned(model, names, new))
+        returned = ", ".join(f"t.{columns.quoted[name]}" for name in _returned(model, names, whole))
         parts.append(f"{text} returning {returned}")
         taken += len(names) + (not new)
     if len(parts) == 1:

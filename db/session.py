@@ -92,28 +92,29 @@ class Database:
             # PostgreSQL begins to count before the statement could tell it: the organization's own time is kept by the driver.
             seconds = own.statement_milliseconds / 1_000
         held = await self.connections.take()
-        try:
-            row = await held.fetchrow(statement, *given, timeout=seconds)
-        except BaseException as error:
-            if isinstance(error, asyncpg.PostgresError) and not held.is_closed():
-                self.connections.give(held)  # the failed statement was its own transaction
-                if isinstance(error, asyncpg.QueryCanceledError):
-                    raise TookTooLong(self._statement_timeout_ms / 1_000) from error
-                raise
-            if seconds is not None and isinstance(error, TimeoutError) and not held.is_closed():
-                await self._end(held, STOP)
-                raise TookTooLong(seconds) from error
-            if not isinstance(error, Exception):
-                await self._end(held, STOP)
-                raise
-            held = await self.connections.replaced(held)
+        fresh = False
+        while True:
             try:
                 row = await held.fetchrow(statement, *given, timeout=seconds)
-            except BaseException:
-                self.connections.drop(held)
-                raise
-        self.connections.give(held)
-        return row
+            except BaseException as error:
+                if isinstance(error, asyncpg.PostgresError) and not held.is_closed():
+                    self.connections.give(held)  # the failed statement was its own transaction
+                    if isinstance(error, asyncpg.QueryCanceledError):
+                        raise TookTooLong(self._statement_timeout_ms / 1_000) from error
+                    raise
+                if seconds is not None and isinstance(error, TimeoutError) and not held.is_closed():
+                    await self._end(held, STOP)
+                    raise TookTooLong(seconds) from error
+                if not isinstance(error, Exception):
+                    await self._end(held, STOP)
+                    raise
+                if fresh:
+                    self.connections.drop(held)
+                    raise
+                held, fresh = await self.connections.replaced(held), True
+            else:
+                self.connections.give(held)
+                return row
 
     @asynccontextmanager
     async def _begin(self, actor: Actor, reads: Scope, writes: Scope, *, read_only: bool) -> AsyncIterator[Held]:

@@ -59,7 +59,8 @@ class ReadTx:
         if model is None:
             return [row[0] for row in await self.rows(statement, params)]
         sent = ready(statement, params)
-        return self._take(model, await self.fetch(sent.text, sent.values))
+        held = getattr(statement, "_for_update_arg", None) is not None
+        return self._take(model, await self.fetch(sent.text, sent.values), held=held)
 
     async def one(self, statement: Executable, params: Params = None) -> Any:
         """What `scalars` answers of a statement that finds one row or none."""
@@ -92,7 +93,7 @@ class ReadTx:
             await self._held.execute(scope_statement(scope))
             self._scope = scope
 
-    def _take(self, model: type[Any], records: Sequence[Any]) -> list[Any]:
+    def _take(self, model: type[Any], records: Sequence[Any], *, held: bool = False) -> list[Any]:
         return [read(model, record) for record in records]
 
 
@@ -169,14 +170,14 @@ class WriteTx(ReadTx):
         if self._rows.waiting:
             await self._rows.flush()
 
-    def _take(self, model: type[Any], records: Sequence[Any]) -> list[Any]:
-        return self._rows.take(model, records)
+    def _take(self, model: type[Any], records: Sequence[Any], *, held: bool = False) -> list[Any]:
+        return self._rows.take(model, records, held=held)
 
     async def locked(
         self, model: type[L], id: int, *, path: tuple[str | int, ...] = ("id",), version: int | None = None
     ) -> L:
         """The row, held until the transaction ends, so that what is decided on it still holds when it is written."""
-        found = self._take(model, await self.fetch(by_key(model, lock=True), [self.org, id]))
+        found = self._take(model, await self.fetch(by_key(model, lock=True), [self.org, id]), held=True)
         row: L | None = found[0] if found else None
         if row is None:
             if await self.get(model, id) is not None:
@@ -190,14 +191,14 @@ class WriteTx(ReadTx):
 
     async def locked_by(self, model: type[L], link: Any, id: int, *, path: tuple[str | int, ...] = ("id",)) -> L:
         """As `locked`, of the row that another row points to by its column `link`."""
-        found = self._take(model, await self.fetch(by_link(model, link), [self.org, id]))
+        found = self._take(model, await self.fetch(by_link(model, link), [self.org, id]), held=True)
         if found:
             return found[0]  # type: ignore[no-any-return]
         return await self.locked(model, getattr(await self.found(link.class_, id, path=path), link.key), path=path)
 
     async def locked_of(self, model: type[L], attribute: Any, key: int) -> list[L]:
         """The rows that point to a row which is held already; they are held by ascending id."""
-        return self._take(model, await self.fetch(by_key(model, attribute.key, lock=True), [self.org, key]))
+        return self._take(model, await self.fetch(by_key(model, attribute.key, lock=True), [self.org, key]), held=True)
 
     async def key_lock(self, *parts: object) -> None:
         """Hold a name of the organization's until the transaction ends."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -90,8 +90,8 @@ class Storage(Protocol):
 class Context:
     """One operation's view of the house. A subscription renews it for every event."""
 
-    posted: Any = None
-    """What the operation's one mutation has posted already: its answer is all that is left to do."""
+    posted: Mapping[str | int, Any] = {}
+    """What mutations have posted already, by their key in the answer: to answer is all that is left to do of them."""
     deadline: float | None = None
     """When the operation is stopped, by `time.monotonic`."""
     _tx: ReadTx | None = None

@@ -72,8 +72,7 @@ class Mutation:
 
     async def __call__(self, info: Info, input: Any = None) -> Payload:
         context = info.context
-        posted: Posted | None = context.posted
-        context.posted = None
+        posted: Posted | None = context.posted.get(info.path.key)
         try:
             if posted is None:
                 prepared = None

@@ -149,7 +149,7 @@ class Compared(Prepared):
             if not _retryable(error):  # a moment later it is another answer
                 self._results[key] = await self._loaded(document, context)
             raise
-        context.posted = posted
+        context.posted = {key: posted}
         self._results[key] = await self._loaded(document, context)
         return posted
 

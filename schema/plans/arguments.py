@@ -108,12 +108,13 @@ def reader(
     if set(scalars) != set(names) or any(is_non_null_type(argument.type) for argument in definition.args.values()):
         return _templated(definition, node, convert, whole), False
     fixed: list[Mapping[str, Any]] = []
+    named = {schema.config.name_converter.from_argument(one): one.python_name for one in field.arguments}
 
     def quick(variables: VariableValues) -> Mapping[str, Any]:
         if not fixed:
             fixed.append(convert(get_argument_values(definition, constant, variables)))
         known = variables.coerced
-        return {**fixed[0]} | {name: known[variable] for name, variable in scalars.items() if variable in known}
+        return {**fixed[0]} | {named[name]: known[variable] for name, variable in scalars.items() if variable in known}
 
     return quick, False
 
@@ -134,7 +135,8 @@ def _templated(
     """As `whole`, for arguments of which only some parts are variables: the library takes these as they are, so it is asked once,
     with a hole for each. What it has to say of variables that are missing or null, it says each time."""
     finder = _Finder()
-    visit(node, finder)
+    for argument in node.arguments or ():
+        visit(argument, finder)
     names = tuple(dict.fromkeys(finder.names))
     fills: list[Fill | None] = []
 

@@ -70,9 +70,9 @@ class Collector:
         """Every type the plan reads, for the permissions it reads them under."""
 
     @property
-    def permissions(self) -> tuple[str | None, ...]:
+    def permissions(self) -> frozenset[str | None]:
         """Of the types that are read."""
-        return tuple(dict.fromkeys(node.__declared__.permission for node in self.nodes))
+        return frozenset(node.__declared__.permission for node in self.nodes)
 
     def roots(self) -> dict[str, list[FieldDetails]]:
         root = self._schema.get_root_type(self._operation.operation)

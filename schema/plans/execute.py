@@ -58,7 +58,7 @@ class Prepared:
     """An operation of a document, planned when it first runs."""
 
     made: ClassVar = 0
-    """Plans of queries by now, of all operations together."""
+    """Plans by now, of all operations together."""
 
     def __init__(self, schema: strawberry.Schema, document: DocumentNode, operation: OperationDefinitionNode) -> None:
         self._schema = schema
@@ -108,7 +108,7 @@ class Prepared:
             if alone:
                 row = await context.database.fetchrow(context.actor, scope, statement.text, values)
             else:
-                async with context.read(plan.permissions[0]) as tx:
+                async with context.read(next(iter(plan.permissions))) as tx:
                     row = await tx.fetchrow(statement.text, [tx.org, *values])
         except (Fault, asyncpg.DataError, asyncpg.ProgramLimitExceededError):
             return None
@@ -143,7 +143,7 @@ class Prepared:
                 continue
             answer = filled.answer(posted)
             if answer is None:
-                context.posted = posted
+                context.posted = {key: posted}
                 left = postings[place:]
                 answered.rest = self._only([node for one in left for node in one.nodes])
                 answered.left = dict.fromkeys(
@@ -172,6 +172,7 @@ class Prepared:
         except NotPlanned as why:
             made = why
         self._postings[key] = made
+        Prepared.made += 1
         if len(self._postings) > MOST_PLANS:
             _, oldest = self._postings.popitem(last=False)
             for one in [] if isinstance(oldest, NotPlanned) else oldest:

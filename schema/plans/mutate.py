@@ -72,7 +72,7 @@ class Filled:
     async def post(self, context: Context) -> Posted:
         """Raises what the mutation raises."""
         mutation, field = self.posting.mutation, self.posting.nodes[0].name.value
-        permissions = (None, *self.posting.reading.permissions)  # the first: what a transaction that writes reads under
+        permissions = self.posting.reading.permissions | {None}  # under which a transaction that writes reads
         read = None if context.actor.sees(permissions) is None else self._values
         try:
             try:

@@ -28,7 +28,7 @@ class Reading:
 
     roots: list[tuple[Root, Sequence[FieldNode], Finish | None]]
     """Each with its places in the document, and what makes its JSON the answer; None where that is the answer."""
-    permissions: tuple[str | None, ...]
+    permissions: frozenset[str | None]
     arguments: list[Arguments]
     constant: list[PageSql | None]
     """Pages whose arguments name no variable."""

@@ -276,3 +276,18 @@ async def test_what_was_sent_away_before_it_ran_costs_nothing(urls: Urls, databa
         assert cost["requested"] == 200
         assert cost["bucket"]["available"] > 3_850
         busy.cancel()
+
+
+async def test_after_a_long_rest_it_is_asked_before_the_request_is_judged() -> None:
+    now, allowed = [0.0], [Allowance(1_000, 10_000, 100)]
+
+    class Lender:
+        async def lease(self, organization_id: int, principal: str, part: float, least: float) -> Lease:
+            return Lease(allowed[0], 100.0, 1_000.0)
+
+    buckets = Buckets(Lender(), allowed[0], clock=lambda: now[0])
+    actor = Actor(1, user_id=1)
+    await buckets.purse(actor)
+    allowed[0] = Allowance(200, 10_000, 100)
+    now[0] = 3_600.0
+    assert (await buckets.purse(actor)).allowance.operation_cost == 200

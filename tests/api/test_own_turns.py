@@ -165,3 +165,17 @@ async def test_an_organization_holds_as_many_subscriptions_as_it_lets_itself(
             await subscribe(theirs, "subscription { ticks }", id=id)
         seen = [await receive(theirs) for _ in range(6)]
         assert {(message["id"], message["type"]) for message in seen} == {("1", "next"), ("2", "next")}
+
+
+async def test_a_limit_that_is_lifted_frees_the_line() -> None:
+    own = {1: Limits(operations_at_once=1)}
+    turns = Turns(8, waiting=100, seconds=5, own=own)
+    await turns.begin(1)
+    waiting = [asyncio.create_task(turns.begin(1)) for _ in range(3)]
+    await asyncio.sleep(0)
+    assert turns.waiting == 3
+    own.clear()
+    async with asyncio.timeout(1):
+        await turns.begin(1)
+        await asyncio.gather(*waiting)
+    assert (turns.running, turns.waiting) == (5, 0)

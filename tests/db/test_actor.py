@@ -5,7 +5,7 @@ from dataclasses import fields, replace
 from hypothesis import given
 from hypothesis import strategies as st
 
-from db.actor import EVERYWHERE, NOWHERE, Actor, Scope
+from db.actor import EVERYWHERE, MOST_SEEN, NOWHERE, Actor, Scope
 
 PLANTS = st.integers(1, 4)
 SCOPES = st.one_of(
@@ -56,3 +56,16 @@ def test_what_a_user_may_touch_is_the_permission_within_the_plants():
 def test_the_caller_of_a_request_differs_in_nothing_else():
     actor = Actor(**{field.name: f"its {field.name}" for field in fields(Actor) if field.init})
     assert actor.asking("r", "ip") == replace(actor, request_id="r", client_ip="ip")
+
+
+def test_what_several_permissions_show_is_kept_whatever_their_order():
+    here, there = Scope.of_plants([1]), Scope.of_plants([2])
+    actor = Actor(1, permissions={"a": here, "b": here, "c": there}, readable=None)
+    for asked in (actor, actor.asking("r", "ip")):
+        assert asked.sees(frozenset({"a", "b"})) == here
+        assert asked.sees(frozenset({"a", "c"})) is None
+        assert asked.sees(frozenset({"a", "unknown"})) is None
+    assert replace(actor, permissions={"a": there}).sees(frozenset({"a"})) == there
+    for n in range(1_000):
+        actor.sees(frozenset({"a", f"p{n}"}))
+    assert len(actor._seen) <= MOST_SEEN

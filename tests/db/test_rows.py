@@ -201,3 +201,45 @@ async def test_a_row_that_may_not_be_deleted_is_no_silence(database: Database, t
             await tx.flush()
             await tx.execute(delete(PlantAccess).where(PlantAccess.id == row.id))
             await tx.delete(row)
+
+
+async def test_a_deleted_row_is_followed_no_more(database: Database, tenant: Tenant) -> None:
+    async with database.write(tenant.actor()) as tx:
+        row = tx.add(PlantAccess(user_id=tenant.users["viewer"], plant_id=tenant.plants[0], can_read=True))
+        await tx.flush()
+        await tx.delete(row)
+        row.can_write = True
+        assert row.can_write
+
+
+async def test_of_a_row_others_may_have_changed_all_comes_back(database: Database, tenant: Tenant) -> None:
+    """A version without the change that made it would let its reader overwrite that change."""
+    async with database.write(tenant.actor()) as tx:
+        row = await tx.found(Department, tenant.departments[0])
+        async with database.write(tenant.actor()) as other:
+            (await other.locked(Department, tenant.departments[0])).name = "theirs"
+        row.code = "MINE"
+        await tx.flush()
+        assert (row.name, row.code) == ("theirs", "MINE")
+
+
+async def test_a_write_that_failed_is_not_passed_over(database: Database, tenant: Tenant) -> None:
+    """A value the driver refuses never reaches PostgreSQL, which would go on as if nothing had happened."""
+
+    async def passing_over() -> None:
+        async with database.write(tenant.actor()) as tx:
+            row = await tx.locked(Department, tenant.departments[0])
+            row.name, row.head_id = "lost", 2**70
+            with pytest.raises(asyncpg.DataError):
+                await tx.flush()
+            row.head_id = None
+
+    with pytest.raises(RuntimeError, match="passed over"):
+        await passing_over()
+
+
+async def test_a_name_no_column_has_is_no_change(database: Database, tenant: Tenant) -> None:
+    async with database.write(tenant.actor()) as tx:
+        row = await tx.locked(Department, tenant.departments[0])
+        with pytest.raises(AttributeError, match="nmae"):
+            row.nmae = "typo"

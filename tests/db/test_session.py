@@ -8,8 +8,9 @@ import asyncpg
 import pytest
 from sqlalchemy import text
 
+from api.limits import Limits
 from db.actor import ANONYMOUS, EVERYWHERE, NOWHERE, Actor, Scope
-from db.session import CONTEXT, Database
+from db.session import CONTEXT, Database, TookTooLong
 from tests.conftest import Urls
 from tests.support import Tenant, new_tenant
 
@@ -247,3 +248,20 @@ async def test_a_cancellation_during_the_rollback_is_one(database: Database, ten
 
     with pytest.raises(asyncio.CancelledError):
         await asyncio.create_task(work())
+
+
+async def test_the_second_try_ends_in_time_as_well(urls: Urls, tenant: Tenant, admin: asyncpg.Connection):
+    """After a restart of PostgreSQL every pooled connection is a dead one."""
+    database = Database.connect(urls.app, pool_size=1, own={tenant.organization_id: Limits(statement_milliseconds=100)})
+    try:
+        await database.fetchrow(tenant.actor(), EVERYWHERE, f"{CONTEXT} select org from context", [])
+        (held,) = database.connections._free
+        await admin.execute("select pg_terminate_backend($1)", held.get_server_pid())
+        await asyncio.sleep(0.1)
+        with pytest.raises(TookTooLong):
+            await database.fetchrow(tenant.actor(), EVERYWHERE, f"{CONTEXT} select pg_sleep(6.5) from context", [])
+        left = "select count(*) from pg_stat_activity where state = 'active' and query like '%pg_sleep(6.5)%' and pid <> pg_backend_pid()"
+        assert await admin.fetchval(left) == 0
+        assert database.connections.idle == 1
+    finally:
+        await database.close()

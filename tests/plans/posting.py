@@ -36,7 +36,8 @@ async def planned(house: House, actor: Actor, document: str, **given: Any) -> tu
     parsed = parse(document)
     context = Context(actor, house.database, NoHub(), NoTokens())
     try:
-        return await Prepared(house.schema, parsed, parsed.definitions[0]).run(given, context), context.posted  # type: ignore[arg-type]
+        answered = await Prepared(house.schema, parsed, parsed.definitions[0]).run(given, context)  # type: ignore[arg-type]
+        return answered, next(iter(context.posted.values()), None)
     finally:
         await context.close()
 
