@@ -8,7 +8,7 @@ from collections.abc import Callable, Coroutine, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import Any
 
 import structlog
@@ -31,6 +31,8 @@ KEY_PREFIX = "unison_"
 ACTOR_SECONDS = 3.0
 """How long an actor is believed: after this a changed role, a disabled user or a revoked session takes effect."""
 RECHECK_SECONDS = 2.0
+LONGEST_KEPT = 2_048
+"""Characters of a header that is not taken apart anew each time; nobody has proven anything yet who sends it."""
 
 LONG_AGO = datetime(2000, 1, 1, tzinfo=UTC)
 """When no key had expired."""
@@ -54,7 +56,7 @@ class Claims:
         return f"{self.organization_id}:{self.user_id}:{self.session_id}:{self.expires_at.timestamp()}"
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class Credentials:
     """What the client presented; nothing is proven yet."""
 
@@ -62,15 +64,20 @@ class Credentials:
     api_key: str | None = None
 
 
-def credentials_of(headers: Mapping[str, str]) -> Credentials:
+def credentials_of(heads: Mapping[bytes, bytes]) -> Credentials:
     """`Authorization: Bearer <token or key>`, or the key alone in `X-Api-Key`."""
-    if (header := headers.get("authorization")) is not None:
-        return bearer(header)
-    key = headers.get("x-api-key")
-    return Credentials(api_key=key.strip()) if key is not None else Credentials()
+    if (header := heads.get(b"authorization")) is not None:
+        return bearer(header.decode("latin-1"))
+    key = heads.get(b"x-api-key")
+    return Credentials(api_key=key.decode("latin-1").strip()) if key is not None else Credentials()
 
 
 def bearer(header: str) -> Credentials:
+    return _bearer(header) if len(header) <= LONGEST_KEPT else _bearer.__wrapped__(header)
+
+
+@lru_cache(maxsize=1_024)
+def _bearer(header: str) -> Credentials:
     scheme, _, secret = header.strip().partition(" ")
     secret = secret.strip()
     if scheme.lower() != "bearer" or not secret:

@@ -16,7 +16,7 @@ from api import metrics
 from api.admission import Shed, Tenant, Turns, too_much
 from api.graphql import refused
 from api.limits import Limits
-from api.negotiation import EVENTS, JSON, accepted
+from api.negotiation import EVENTS, accepted
 from api.responses import dumps, respond
 from api.shares import Shares
 from api.sse import COMPLETE
@@ -133,4 +133,4 @@ def _sent(scope: Scope) -> Sent:
     credentials = (key or b"") if authorization is None else authorization
     if len(credentials) > LONG:
         credentials = blake2b(credentials).digest()
-    return scope["path"], credentials, JSON if accept is None else accepted(accept.decode("latin-1"))
+    return scope["path"], credentials, accepted(accept)

@@ -97,12 +97,15 @@ class GraphQL:
         self._hashing = asyncio.Semaphore(sign_ins_at_once)
         self._public = _public(self.schema)
 
+    def admit(self, actor: Actor) -> None:
+        """An operation of a connection that is open already: Shed where its organization has to ask for less."""
+        if self._door is not None:
+            self._door.check(actor.organization_id)
+
     async def prepare(
         self, request: Request, actor: Actor, allowed: Collection[OperationType] = EVERYTHING
     ) -> Operation:
         """The operation, after everything that can refuse it before it runs; Rejected otherwise."""
-        if self._door is not None:
-            self._door.check(actor.organization_id)
         operation = await self._gate.pass_(request, actor, allowed)
         if operation.guesses and not self._public.issuperset(operation.roots):
             said = "Mutations that are open to anybody, as signing in is, stand in an operation of their own"

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from dataclasses import replace
+from typing import Any, cast
 from urllib.parse import parse_qsl
 
 from starlette.responses import Response
-from starlette.types import Receive, Scope, Send
+from starlette.types import Message, Receive, Scope, Send
 
 from api import logs, negotiation
 from api.auth import Authenticator, Caller, Credentials, credentials_of
@@ -17,7 +18,7 @@ from api.errors import Rejected
 from api.gate import READING, SINGLE, Request
 from api.graphql import Answer, GraphQL, broken
 from api.heads import heads_of
-from api.patience import Patience
+from api.patience import Patience, begun
 from api.requests import bad_request, parse_json, request_of, request_of_params
 from api.responses import plain_error, reject, respond
 from api.sse import EventStream
@@ -26,10 +27,6 @@ BODY_SECONDS = 30.0
 GONE_SECONDS = 0.05
 """Most answers are there sooner; from then on it is worth a task to notice that nobody waits for this one."""
 NOBODY = Credentials()
-READ = {name.encode(): name for name in (
-    "accept", "authorization", "content-length", "content-type", "idempotency-key", "last-event-id", "x-api-key",
-)}  # fmt: skip
-"""The headers anything is made of here."""
 
 log = logs.log("api.http")
 
@@ -64,11 +61,10 @@ class HttpEndpoint:
         if method not in ("GET", "POST"):
             return plain_error(405, "BAD_REQUEST", "Use POST or GET", request_id, Allow="GET, POST")
         heads = heads_of(scope)
-        headers = {READ[name]: heads[name].decode("latin-1") for name in heads.keys() & READ.keys()}
         params = (
             dict(parse_qsl(scope["query_string"].decode("latin-1"), keep_blank_values=True)) if method == "GET" else {}
         )
-        accept = headers.get("accept")
+        accept = heads.get(b"accept")
         if self._ide and method == "GET" and negotiation.wants_html(accept) and not _asks(params):
             return self._ide()
         media = negotiation.accepted(accept)
@@ -76,7 +72,7 @@ class HttpEndpoint:
             return plain_error(406, "BAD_REQUEST", "Accept JSON or an event stream", request_id)
         streaming = media == negotiation.EVENTS
         try:
-            credentials = credentials_of(headers)
+            credentials = credentials_of(heads)
             if method == "GET" and self._ide is None and credentials == NOBODY:
                 raise bad_request("Without credentials, send a POST")
             caller = await self._authenticator.caller(
@@ -86,9 +82,9 @@ class HttpEndpoint:
             logs.bind(organization=actor.organization_id, principal=actor.principal)
             if (away := self._door.away(scope, actor.organization_id, media, request_id)) is not None:
                 return away
-            request = request_of_params(params) if method == "GET" else await self._read(headers, receive)
+            request = request_of_params(params) if method == "GET" else await self._read(heads, receive)
             if streaming:
-                request = replace(request, last_event_id=headers.get("last-event-id") or None)
+                request = replace(request, last_event_id=heads.get(b"last-event-id", b"").decode("latin-1") or None)
                 return self._events.respond(method, request, caller)
             answer = await self._answer(request, caller, method, receive)
             return None if answer is None else respond(answer, media)
@@ -105,31 +101,40 @@ class HttpEndpoint:
         logs.bind(operation=operation.name, kind=operation.kind_name)
         return await _unless_gone(receive, self._graphql.run(operation, request, caller.actor), self._gone)
 
-    async def _read(self, headers: Mapping[str, str], receive: Receive) -> Request:
-        if not negotiation.is_json(headers.get("content-type")):
+    async def _read(self, heads: Mapping[bytes, bytes], receive: Receive) -> Request:
+        if not negotiation.is_json(heads.get(b"content-type")):
             raise bad_request("Send Content-Type: application/json in UTF-8", status=415)
-        body = await read_body(headers.get("content-length", "0"), receive, self._graphql.limits.body, self._body)
-        return request_of(parse_json(body), idempotency_key=headers.get("idempotency-key"))
+        body = await read_body(heads.get(b"content-length", b"0"), receive, self._graphql.limits.body, self._body)
+        key = heads.get(b"idempotency-key")
+        return request_of(parse_json(body), idempotency_key=None if key is None else key.decode("latin-1"))
 
 
-async def read_body(said: str, receive: Receive, limit: int, patience: Patience) -> bytes:
+async def read_body(said: bytes, receive: Receive, limit: int, patience: Patience) -> bytes:
     """The body, as far as it is not larger than it may be."""
     if said.isdigit() and int(said) > limit:
         raise bad_request(f"The body is larger than {limit} bytes", status=413)
     body = bytearray()
+    here, first = begun(cast(Coroutine[Any, Any, Message], receive()))  # mostly all of it came with the head
+    if here and not first.get("more_body", False):
+        return _with(body, first, limit)
     try:
         with patience.limit():
-            while True:
+            message = first if here else await first
+            while message.get("more_body", False):
+                _with(body, message, limit)
                 message = await receive()
-                if message["type"] == "http.disconnect":
-                    raise ClientGone
-                body += message.get("body", b"")
-                if len(body) > limit:
-                    raise bad_request(f"The body is larger than {limit} bytes", status=413)
-                if not message.get("more_body", False):
-                    return bytes(body)
+            return _with(body, message, limit)
     except TimeoutError:
         raise bad_request(f"The body did not arrive within {patience.seconds:g} seconds", status=408) from None
+
+
+def _with(body: bytearray, message: Message, limit: int) -> bytes:
+    if message["type"] == "http.disconnect":
+        raise ClientGone
+    body += message.get("body", b"")
+    if len(body) > limit:
+        raise bad_request(f"The body is larger than {limit} bytes", status=413)
+    return b"" if message.get("more_body", False) else bytes(body)
 
 
 async def _unless_gone(receive: Receive, work: Awaitable[Answer], patience: Patience) -> Answer | None:

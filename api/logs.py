@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import logging
 import sys
-from collections.abc import Mapping
 from contextlib import suppress
 from contextvars import ContextVar
 from datetime import UTC, datetime
@@ -21,8 +20,8 @@ from api.settings import Settings
 TRACEBACKS = structlog.processors.ExceptionRenderer(structlog.tracebacks.ExceptionDictTransformer(show_locals=False))
 QUIET = ("uvicorn.access", "alembic", "httpx", "asyncio")
 
-_known: ContextVar[Mapping[str, Any]] = ContextVar("known", default={})  # noqa: B039 - never changed in place
-"""What every line of this task says of the request it belongs to."""
+_known: ContextVar[dict[str, Any] | None] = ContextVar("known", default=None)
+"""What every line of this task, and of those it starts, says of the request they belong to."""
 _plain = False
 """Lines are JSON, so that one can be written without going through every processor."""
 _process = "api"
@@ -88,11 +87,14 @@ def bind(**known: Any) -> None:
     operation = known.get("operation")
     if operation is not None and len(operation) > LONGEST_OPERATION:
         known["operation"] = _cut(operation, LONGEST_OPERATION)
-    _known.set({**_known.get(), **known})
+    if (request := _known.get()) is None:
+        _known.set(known)
+    else:
+        request.update(known)
 
 
 def clear() -> None:
-    _known.set({})
+    _known.set(None)
 
 
 def access(**said: Any) -> None:
@@ -104,7 +106,7 @@ def access(**said: Any) -> None:
         log("api.access").info("request", **said)
         return
     line = {
-        **said, "event": "request", **_known.get(), "level": "info", "logger": "api.access",
+        **said, "event": "request", **(_known.get() or {}), "level": "info", "logger": "api.access",
         "timestamp": datetime.now(UTC), "process": _process,
     }  # fmt: skip
     written = orjson.dumps(line, default=str, option=_LINE)
@@ -138,7 +140,7 @@ def log(name: str) -> structlog.stdlib.BoundLogger:
 
 
 def _of_request(_logger: Any, _method: str, event: EventDict) -> EventDict:
-    for name, value in _known.get().items():
+    for name, value in (_known.get() or {}).items():
         event.setdefault(name, value)
     return event
 

@@ -18,15 +18,15 @@ MOST_ENTRIES = 100
 T = TypeVar("T")
 
 
-class Meanings(dict[str | None, T]):
+class Meanings(dict[bytes | None, T]):
     """What headers mean, by what they say: found without a function of ours being called."""
 
-    def __init__(self, read: Callable[[str | None], T]) -> None:
+    def __init__(self, read: Callable[[str], T]) -> None:
         super().__init__()
         self._read = read
 
-    def __missing__(self, header: str | None) -> T:
-        meaning = self._read(header)
+    def __missing__(self, header: bytes | None) -> T:
+        meaning = self._read("" if header is None else header.decode("latin-1"))
         if header is None or len(header) <= LONGEST_KEPT:
             if len(self) >= MOST_KEPT:
                 self.clear()
@@ -34,15 +34,15 @@ class Meanings(dict[str | None, T]):
         return meaning
 
 
-def remembered(read: Callable[[str | None], T]) -> Callable[[str | None], T]:
-    """What a header means, without reading it each time."""
+def remembered(read: Callable[[str], T]) -> Callable[[bytes | None], T]:
+    """What a header means, without reading it each time; one that is not there is an empty one."""
     return Meanings(read).__getitem__
 
 
 @remembered
-def accepted(header: str | None) -> str | None:
+def accepted(header: str) -> str | None:
     """The best of the three media types; application/json for clients that say nothing; None if none will do."""
-    if not header or not header.strip():
+    if not header.strip():
         return JSON
     chosen, best = None, 0.0
     for entry in header.split(",", MOST_ENTRIES)[:MOST_ENTRIES]:
@@ -73,15 +73,16 @@ def _entry(entry: str) -> tuple[str, float]:
     return media, 1.0
 
 
-def wants_html(header: str | None) -> bool:
+@remembered
+def wants_html(header: str) -> bool:
     """A browser's address bar: it names HTML before anything else."""
-    return (header or "").split(",", 1)[0].strip().lower() in (HTML, "application/xhtml+xml")
+    return header.split(",", 1)[0].strip().lower() in (HTML, "application/xhtml+xml")
 
 
 @remembered
-def is_json(content_type: str | None) -> bool:
+def is_json(content_type: str) -> bool:
     """application/json, and no other charset than UTF-8."""
-    media, *parameters = (part.strip().lower() for part in (content_type or "").split(";"))
+    media, *parameters = (part.strip().lower() for part in content_type.split(";"))
     if media != JSON:
         return False
     charsets = [p.partition("=")[2].strip('" ') for p in parameters if p.partition("=")[0].strip() == "charset"]

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine, Generator
 from time import monotonic
-from types import TracebackType
+from types import TracebackType, coroutine
+from typing import Any, TypeVar
 
+T = TypeVar("T")
 SOONEST = 0.001
 """Those that run out within so long are called together; the event loop's clock is no finer."""
 
@@ -51,6 +53,34 @@ class Patience:
             oldest = next(iter(self._waits.values()), None)
             left = 0.0 if oldest is None else max(oldest[0] - monotonic(), SOONEST)
             self._timer = None if oldest is None else asyncio.get_running_loop().call_later(left, self._ring)
+
+
+def begun(work: Coroutine[Any, Any, T]) -> tuple[bool, Any]:
+    """Begin it: true with its answer where it has not to wait for anything, else false with the rest of it, to be awaited."""
+    try:
+        first = work.send(None)
+    except StopIteration as done:
+        return True, done.value
+    return False, _rest(work, first)
+
+
+@coroutine
+def _rest(work: Coroutine[Any, Any, T], waits_for: Any) -> Generator[Any, Any, T]:
+    """As `yield from` goes on with a coroutine, from what it waits for already."""
+    try:
+        while True:
+            try:
+                came = yield waits_for
+            except GeneratorExit:
+                work.close()
+                raise
+            except BaseException as error:
+                waits_for = work.throw(error)
+            else:
+                waits_for = work.send(came)
+    except StopIteration as done:
+        answer: T = done.value
+        return answer
 
 
 class Limit:

@@ -17,6 +17,7 @@ from api.errors import Rejected
 from api.frames import EXTENSION, FramesProtocol
 from api.gate import Request
 from api.graphql import Answer, broken, refused
+from api.heads import heads_of
 from api.requests import parse_json, request_of
 from api.responses import dumps
 from api.streams import Streams
@@ -195,7 +196,7 @@ class Socket:
         """What the payload says, in any spelling of `authorization`; else the handshake's headers."""
         given = next((value for name, value in payload.items() if name.lower() == "authorization"), None)
         if given is None:
-            return credentials_of(self._websocket.headers)
+            return credentials_of(heads_of(self._websocket.scope))
         if not isinstance(given, str):
             raise Close(4400, "`authorization` is a string")
         return bearer(given)
@@ -229,6 +230,7 @@ class Socket:
     async def _answers(self, id: str, request: Request, caller: Caller) -> bool:
         """Send every answer; False where the operation ended in an error message, which ends it by itself."""
         try:
+            self._to.graphql.admit(caller.actor)
             operation = await self._to.graphql.prepare(request, caller.actor)
             outlet = None if self._frames is None else Outlet(self._frames, self._running, id)
             async with aclosing(self._to.streams.stream(operation, request, caller, outlet)) as answers:

@@ -111,7 +111,7 @@ class Actor:
     def asking(self, request_id: str | None, client_ip: str | None) -> Actor:
         """The same caller with a request; every request comes here, and `dataclasses.replace` takes ten times as long."""
         asking = object.__new__(Actor)
-        asking.__dict__.update(self.__dict__, request_id=request_id, client_ip=client_ip)
+        asking.__dict__.update(self.__dict__, principal=self.principal, request_id=request_id, client_ip=client_ip)
         return asking
 
     def sees(self, permissions: frozenset[str | None]) -> Scope | None:

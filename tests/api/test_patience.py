@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from api.patience import Patience
+from api.patience import Patience, begun
 
 
 async def test_each_wait_runs_out_in_its_own_time_and_the_ended_never() -> None:
@@ -131,3 +131,54 @@ async def test_twice_as_many_that_run_out_together_take_twice_as_long() -> None:
     few = min(work(10_000) for _ in range(5))
     many = min(work(80_000) for _ in range(3))
     assert many < 24 * few
+
+
+async def test_what_need_not_wait_is_there_at_once() -> None:
+    async def ready() -> str:
+        return "ready"
+
+    async def later(future: asyncio.Future[str]) -> str:
+        try:
+            return await future + await future
+        except KeyError:
+            return "caught"
+
+    assert begun(ready()) == (True, "ready")
+    loop = asyncio.get_running_loop()
+    for outcome, expected in (("a", "aa"), (KeyError(), "caught"), (ValueError("seen"), ValueError)):
+        future: asyncio.Future[str] = loop.create_future()
+        here, rest = begun(later(future))
+        assert not here
+        loop.call_later(
+            0.01, *((future.set_exception, outcome) if isinstance(outcome, Exception) else (future.set_result, outcome))
+        )
+        if expected is ValueError:
+            with pytest.raises(ValueError, match="seen"):
+                await rest
+        else:
+            assert await rest == expected
+
+
+async def test_what_was_begun_is_cancelled_as_ever() -> None:
+    left: list[str] = []
+
+    async def waiting() -> None:
+        try:
+            await asyncio.sleep(60)
+        finally:
+            left.append("left")
+
+    async def outer() -> None:
+        here, rest = begun(waiting())
+        assert not here
+        await rest
+
+    task = asyncio.create_task(outer())
+    await asyncio.sleep(0)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert left == ["left"]
+    _, rest = begun(waiting())
+    rest.close()
+    assert left == ["left", "left"]
