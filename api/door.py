@@ -17,7 +17,7 @@ from api.admission import Shed, Tenant, Turns, too_much
 from api.graphql import refused
 from api.limits import Limits
 from api.negotiation import EVENTS, accepted
-from api.responses import dumps, respond
+from api.responses import Ready, dumps, respond
 from api.shares import Shares
 from api.sse import COMPLETE
 from api.told import event
@@ -89,7 +89,7 @@ class Door:
         """Made of parts that are ready: there are thousands of these in a second."""
         metrics.shed.counts[reason,] += 1
         said, before, after = _ready(media, self._turns.limited(tenant, reason))
-        answer = Response.__new__(Response)
+        answer = Ready.__new__(Ready)
         answer.body = before + request_id.encode() + after
         answer.status_code, answer.background = said.status_code, None
         length = (b"content-length", b"%d" % len(answer.body))

@@ -9,7 +9,7 @@ from typing import Any
 from uvicorn.protocols.http.httptools_impl import HEADER_VALUE_RE, STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 
-from api.responses import plain_error
+from api.responses import WHOLE, plain_error
 
 EXTENSION = "unison.frames"
 """Under this name the connection's own object stands among the scope's extensions."""
@@ -25,6 +25,7 @@ class HeadTooLarge(Exception):
     """Ends the parsing of a request."""
 
 
+_TAKEN: dict[str, dict[object, object]] = {WHOLE: {}}
 ALWAYS = frozenset({
     b"cache-control", b"content-security-policy", b"content-type", b"cross-origin-resource-policy", b"date", b"referrer-policy",
     b"strict-transport-security", b"x-content-type-options", b"x-frame-options",
@@ -39,11 +40,23 @@ class Answering(RequestResponseCycle):
     anew took longer than the rest of the protocol."""
 
     async def send(self, message: Any) -> None:
+        body = message.pop(WHOLE, None)
         if message["type"] == "http.response.start" and (head := self._head(message)) is not None:
             self.response_started, self.waiting_for_100_continue = True, False
+            if body is not None and len(body) == self.expected_content_length:
+                self._finish(head, body)
+                return
             self.transport.write(head)
         else:
             await super().send(message)
+        if body is not None:
+            await super().send({"type": "http.response.body", "body": body})
+
+    def _finish(self, head: bytes, body: bytes) -> None:
+        self.transport.write(head + body)
+        self.expected_content_length, self.response_complete = 0, True
+        self.message_event.set()
+        self.on_response()
 
     def _head(self, message: Any) -> bytes | None:
         """None where there is anything else to it, which is left to uvicorn."""
@@ -96,6 +109,7 @@ class BoundedProtocol(HttpToolsProtocol):
         super().on_headers_complete()
         if self.cycle is not before:  # there is no other way to tell the protocol which class to take
             self.cycle.__class__ = Answering
+            self.scope["extensions"] = _TAKEN
 
     def on_body(self, body: bytes) -> None:
         self._beside = 0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import atexit
 import logging
 import sys
 from contextlib import suppress
@@ -28,6 +29,8 @@ _process = "api"
 _lines: list[bytes] = []
 _size = 0
 """Of these lines."""
+REST = 0.02
+"""Seconds a line may wait for others: to write each took longer than to make it."""
 TOGETHER = 4_096
 """Bytes a pipe takes in one piece: what another process writes to it comes before or after."""
 LONGEST_OPERATION = 120
@@ -41,6 +44,8 @@ def configure(settings: Settings, *, process: str = "api") -> None:
     global _plain, _process
     human = settings.log_format == "console" or (settings.log_format == "auto" and sys.stderr.isatty())
     _plain, _process = not human and settings.log_level.upper() in ("DEBUG", "INFO"), process
+    atexit.unregister(_write)
+    atexit.register(_write)
     shared: list[Processor] = [
         _of_request,
         structlog.stdlib.add_log_level,
@@ -113,16 +118,16 @@ def access(**said: Any) -> None:
     if _size + len(written) > TOGETHER:
         _write()
     if not _lines:
-        asyncio.get_running_loop().call_soon(_write)
+        asyncio.get_running_loop().call_later(REST, _write)
     _lines.append(written)
     _size += len(written)
 
 
 def _write() -> None:
-    """The lines of one turn of the event loop, together."""
+    """The lines that have come meanwhile, together."""
     global _size
     if not _lines:
-        return  # there were so many that they did not wait for its end
+        return  # there were so many that they did not wait
     text = b"".join(_lines).decode()
     _lines.clear()
     _size = 0

@@ -8,12 +8,15 @@ from typing import Any
 import orjson
 from graphql import GraphQLError
 from starlette.responses import Response
+from starlette.types import Receive, Scope, Send
 
 from api.errors import TRANSPORT, Rejected, coded, public, retry_after, status_of
 from api.graphql import Answer, refused
 from api.negotiation import GRAPHQL, JSON
 
 _TYPES = {media: f"{media}; charset=utf-8".encode() for media in (JSON, GRAPHQL)}
+WHOLE = "unison.whole"
+"""A server that has this among its extensions takes a body under this name along with the head: one message, one write."""
 CHALLENGE = {"WWW-Authenticate": 'Bearer realm="unison"'}
 
 
@@ -30,9 +33,21 @@ def respond(answer: Answer, media: str, *, headers: Mapping[str, str] | None = N
     return Response(dumps(answer.payload), status, more, media_type=f"{media}; charset=utf-8")
 
 
+class Ready(Response):
+    """An answer that is there as a whole."""
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        start = {"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers}
+        if WHOLE in scope.get("extensions", ()):
+            await send({**start, WHOLE: self.body})
+        else:
+            await send(start)
+            await send({"type": "http.response.body", "body": self.body})
+
+
 def _ready(body: bytes, media: str) -> Response:
     """What nearly every answer is: a Response with the two headers it needs, which nobody has to look up and encode."""
-    response = Response.__new__(Response)
+    response = Ready.__new__(Ready)
     response.status_code, response.background, response.body = 200, None, body
     response.raw_headers = [(b"content-length", b"%d" % len(body)), (b"content-type", _TYPES[media])]
     return response

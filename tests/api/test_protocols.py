@@ -20,6 +20,7 @@ from websockets.asyncio.client import connect
 
 from api import metrics, negotiation
 from api.frames import EXTENSION, MOST_HEAD, BoundedProtocol, FramesProtocol
+from api.responses import WHOLE
 from api.supervisor import collecting, configured
 from tests.api.conftest import settings
 
@@ -59,8 +60,12 @@ async def saying(scope: Any, receive: Any, send: Any) -> None:
         await echo(scope, receive, send)
         return
     headers = [tuple(part.encode().split(b"=", 1)) for part in scope["path"][1:].split(",")]
-    await send({"type": "http.response.start", "status": 200, "headers": headers})
-    await send({"type": "http.response.body", "body": b"said"})
+    start = {"type": "http.response.start", "status": 200, "headers": headers}
+    if scope["query_string"] == b"whole" and WHOLE in scope.get("extensions", ()):
+        await send({**start, WHOLE: b"said"})
+    else:
+        await send(start)
+        await send({"type": "http.response.body", "body": b"said"})
 
 
 @asynccontextmanager
@@ -98,9 +103,10 @@ SAID = {
 
 @pytest.mark.parametrize("said", SAID.values(), ids=SAID.keys())
 @pytest.mark.parametrize("version", ["1.1", "1.0"])
-async def test_heads_are_those_of_uvicorn(said: str, version: str) -> None:
-    """Twice, since the second is made of lines that are ready."""
-    request = f"GET /{said} HTTP/{version}\r\nhost: x\r\n\r\n".encode()
+@pytest.mark.parametrize("whole", ["", "?whole"])
+async def test_heads_are_those_of_uvicorn(said: str, version: str, whole: str) -> None:
+    """Twice, since the second is made of lines that are ready; and twice over one connection."""
+    request = f"GET /{said}{whole} HTTP/{version}\r\nhost: x\r\n\r\n".encode() * 2
 
     async def heads(http: Any) -> list[bytes]:
         told = []
