@@ -123,14 +123,15 @@ class Turns:
 
     async def begin(self, tenant: Tenant) -> None:
         """Take a turn, now or when it comes, or Shed; whoever gets it gives it back by `end`."""
-        if tenant not in self._lines and self._free(tenant):
-            self._take(tenant)
-            return
-        if (reason := self.refuses(tenant)) is not None:
+        if free := self._free(tenant):
+            if tenant not in self._lines:
+                self._take(tenant)
+                return
+        elif (reason := self._hopeless(tenant)) is not None:
             raise Shed(reason, self.limited(tenant, reason))
         if self._waiting >= self._most_waiting:
             self._make_room()
-        await self._wait(tenant)
+        await self._wait(tenant, lifted=free)
 
     def end(self, tenant: Tenant) -> None:
         """Give the turn back: it goes to the first in the next line that may have it."""
@@ -187,14 +188,16 @@ class Turns:
             return None
         return "long" if line.pace is self._pace else OWN
 
-    async def _wait(self, tenant: Tenant) -> None:
+    async def _wait(self, tenant: Tenant, *, lifted: bool) -> None:
+        """Lifted: what held the line of the organization holds it no more."""
         turn: asyncio.Future[str] = asyncio.get_running_loop().create_future()
         since = self._clock()
         if (line := self._lines.get(tenant)) is None:
             line = self._line(tenant, since)
         line.append(turn)
         self._waiting += 1
-        self._hand_on()  # what holds the line may have been lifted meanwhile
+        if lifted:
+            self._hand_on()
         late = self._patience.begin(lambda: _settle(turn, LATE))
         try:
             outcome = await turn
