@@ -28,7 +28,7 @@ class HeadTooLarge(Exception):
 _TAKEN: dict[str, dict[object, object]] = {WHOLE: {}}
 ALWAYS = frozenset({
     b"cache-control", b"content-security-policy", b"content-type", b"cross-origin-resource-policy", b"date", b"referrer-policy",
-    b"strict-transport-security", b"x-content-type-options", b"x-frame-options",
+    b"retry-after", b"strict-transport-security", b"vary", b"www-authenticate", b"x-content-type-options", b"x-frame-options",
 })  # fmt: skip
 """Headers that say the same in answer after answer."""
 MOST_LINES = 200

@@ -89,6 +89,7 @@ async def listening(http: Any = None, ws: Any = None, app: Any = echo) -> AsyncI
 SAID = {
     "plain": "content-length=4,content-type=text/plain,x-request-id=abc,cache-control=no-store",
     "no length": "content-type=a",
+    "refused": "content-length=4,retry-after=1,vary=Origin,www-authenticate=Bearer",
     "of other names": "content-length=4,x-other=1,content-type=a",
     "of a strange id": "content-length=4,x-request-id=a%0D%0Ainjected:%201",
     "that breaks the line": "content-length=4,cache-control=a%0D%0Ainjected:%201",
