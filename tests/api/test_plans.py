@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from api import metrics
+from api.documents import Documents, named
+from api.limits import Limits
 from tests.api.conftest import Live
-from tests.support import Tenant
+from tests.support import House, Tenant
 
 
 async def ask(live: Live, tenant: Tenant, document: str) -> dict[str, object]:
@@ -50,3 +52,18 @@ async def test_queries_are_counted_by_who_answers_them(live: Live, tenant: Tenan
     await ask(live, tenant, "{ plants(first: 1) { nodes { code } } me { __typename } }")
     await ask(live, tenant, "{ me { __typename } }")
     assert [now - then for now, then in zip(counted(), before, strict=True)] == [1, 1, 1]
+
+
+async def test_plans_of_mutations_weigh_as_those_of_queries_do(house: House) -> None:
+    documents = Documents(
+        house.schema, Limits(), suggestions=False, size=600_000
+    )  # so that a short one weighs what it is
+    create = 'reasonCodeCreate(input: {code: "A", name: "b", category: SETUP, appliesTo: [IDLE]})'
+    text = f"mutation($f: Boolean!) {{ {create} {{ reasonCode {{ id name @include(if: $f) }} errors {{ code }} }} }}"
+    documents.read(text)
+    operation = named(documents.known(text), None)  # type: ignore[arg-type]
+    for flag in (True, False):
+        variables = operation.prepared._declared.values({"f": flag})
+        assert isinstance(operation.prepared._postings_of(variables), list)  # type: ignore[arg-type]
+    documents.known(text)
+    assert documents._kept.weight == documents._kept._owned[None][text].weight
