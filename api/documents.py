@@ -240,20 +240,9 @@ class Documents:
         kind_name = node.operation.value
         attributes = {"graphql.operation.type": kind_name, "graphql.operation.name": name or ""}
         return Operation(
-            document,
-            node,
-            name,
-            node.operation,
-            kind_name,
-            attributes,
-            roots,
-            needed,
-            prepared,
-            price,
-            measures,
-            self._trusted,
-            guesses,
-        )
+            document, node, name, node.operation, kind_name, attributes, roots, needed, prepared, price, measures,
+            self._trusted, guesses,
+        )  # fmt: skip
 
     def _parsed(self, source: str) -> tuple[DocumentNode, int]:
         """The document, and how many tokens it has."""

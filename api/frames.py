@@ -1,5 +1,5 @@
-"""What uvicorn's protocols lack: a bound on what is no body of a request, and WebSocket frames that many sockets are sent,
-built once, written to each without a task where it does not block."""
+"""What uvicorn's protocols lack: a bound on what is no body of a request; heads of answers that are not looked at header by
+header; and WebSocket frames that many sockets are sent, built once, written to each without a task where it does not block."""
 
 from __future__ import annotations
 

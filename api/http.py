@@ -115,26 +115,25 @@ async def read_body(said: bytes, receive: Receive, limit: int, patience: Patienc
         raise bad_request(f"The body is larger than {limit} bytes", status=413)
     body = bytearray()
     here, first = begun(cast(Coroutine[Any, Any, Message], receive()))  # mostly all of it came with the head
-    if here and not first.get("more_body", False):
-        return _with(body, first, limit)
+    if here and not _added(body, first, limit):
+        return bytes(body)
     try:
         with patience.limit():
-            message = first if here else await first
-            while message.get("more_body", False):
-                _with(body, message, limit)
-                message = await receive()
-            return _with(body, message, limit)
+            while _added(body, await receive() if here else await first, limit):
+                here = True
+            return bytes(body)
     except TimeoutError:
         raise bad_request(f"The body did not arrive within {patience.seconds:g} seconds", status=408) from None
 
 
-def _with(body: bytearray, message: Message, limit: int) -> bytes:
+def _added(body: bytearray, message: Message, limit: int) -> bool:
+    """Whether there is more to come."""
     if message["type"] == "http.disconnect":
         raise ClientGone
     body += message.get("body", b"")
     if len(body) > limit:
         raise bad_request(f"The body is larger than {limit} bytes", status=413)
-    return b"" if message.get("more_body", False) else bytes(body)
+    return bool(message.get("more_body", False))
 
 
 async def _unless_gone(receive: Receive, work: Awaitable[Answer], patience: Patience) -> Answer | None:

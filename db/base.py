@@ -54,6 +54,18 @@ class _Attribute:
 class Table(DeclarativeBase):
     """Any table of the application's schema. A row is a plain object: `db/rows.py` reads, follows and writes it."""
 
+    metadata = MetaData(schema="app")
+    type_annotation_map = {
+        int: BigInteger,
+        str: Text,
+        datetime: TIME,
+        date: Date,
+        Decimal: QUANTITY,
+        dict[str, Any]: JSONB,
+        list[str]: ARRAY(Text),
+        list[int]: ARRAY(BigInteger),
+    }
+
     __slots__ = ("_changes", "_held")
     _attributes: ClassVar[frozenset[str]]
     _changes: Changes | None
@@ -85,18 +97,6 @@ class Table(DeclarativeBase):
         if self._changes is not None:
             self._changes.setdefault(self, {}).setdefault(name, self.__dict__.get(name))
         self.__dict__[name] = value
-
-    metadata = MetaData(schema="app")
-    type_annotation_map = {
-        int: BigInteger,
-        str: Text,
-        datetime: TIME,
-        date: Date,
-        Decimal: QUANTITY,
-        dict[str, Any]: JSONB,
-        list[str]: ARRAY(Text),
-        list[int]: ARRAY(BigInteger),
-    }
 
 
 class LedgerTable(Table):

@@ -10,6 +10,7 @@ from typing import Any
 from graphql import parse
 
 from db.actor import Actor
+from db.session import Database
 from schema.context import Context
 from schema.faults import Fault
 from schema.ids import decode, encode
@@ -40,6 +41,17 @@ async def planned(house: House, actor: Actor, document: str, **given: Any) -> tu
         return answered, next(iter(context.posted.values()), None)
     finally:
         await context.close()
+
+
+async def watched(house: House) -> tuple[Database, list[str]]:
+    """A database of one connection, and what is sent over it."""
+    one = Database.connect("", pool_size=1)
+    one.connections.connect = house.database.connections.connect
+    seen: list[str] = []
+    connection = await one.connections.take()
+    connection.add_query_logger(lambda record: seen.append(record.query))
+    one.connections.give(connection)
+    return one, seen
 
 
 async def pieces(house: House, actor: Actor) -> list[str]:

@@ -15,7 +15,7 @@ from db.session import Database
 from schema.plans.execute import Prepared
 from tests.conftest import Urls
 from tests.modules.production.shop import Shop
-from tests.plans.posting import ROWS, pieces, planned, recording
+from tests.plans.posting import ROWS, pieces, planned, recording, watched
 from tests.support import House, Tenant
 
 
@@ -42,12 +42,7 @@ async def test_the_loaders_say_the_same(shop: Shop, house: House, operation: str
 
 
 async def test_a_report_is_seven_round_trips(shop: Shop, house: House, operation: str) -> None:
-    one = Database.connect("", pool_size=1)
-    one.connections.connect = house.database.connections.connect
-    seen: list[str] = []
-    connection = await one.connections.take()
-    connection.add_query_logger(lambda record: seen.append(record.query))
-    one.connections.give(connection)
+    one, seen = await watched(house)
     answered, _ = await planned(House(house.schema, one), shop.actor, recording(ROWS), operation=operation, key="k")
     await asyncio.sleep(0.01)  # the driver tells of a statement a little later
     await one.close()

@@ -14,7 +14,7 @@ from graphql import parse
 
 from api.responses import dumps
 from db.actor import Actor, Scope
-from db.session import CONTEXT, Database, settings_of
+from db.session import CONTEXT, settings_of
 from schema.context import Context
 from schema.ids import encode
 from schema.node import NODES
@@ -22,6 +22,7 @@ from schema.plans import plan as plans
 from schema.plans.execute import MOST_PLANS, Prepared
 from tests.isolation.conftest import Factory
 from tests.plans.asking import Asking
+from tests.plans.posting import watched
 from tests.support import House, NoHub, NoTokens
 
 ORDERS = """query Orders($first: Int, $number: String) {
@@ -36,12 +37,7 @@ ORDERS = """query Orders($first: Int, $number: String) {
 @pytest.fixture
 async def logged(factory: Factory) -> AsyncIterator[tuple[House, list[str]]]:
     """The factory over a single connection, and every statement it is sent."""
-    single = Database.connect("", pool_size=1)
-    single.connections.connect = factory.house.database.connections.connect
-    seen: list[str] = []
-    held = await single.connections.take()
-    held.add_query_logger(lambda record: seen.append(record.query))
-    single.connections.give(held)
+    single, seen = await watched(factory.house)
     yield House(factory.house.schema, single), seen
     await single.close()
 

@@ -18,7 +18,7 @@ from schema.ids import encode
 from schema.plans.execute import Prepared
 from tests.modules.production.shop import Shop
 from tests.plans.asking import Asking
-from tests.plans.posting import Twin, pieces, planned
+from tests.plans.posting import Twin, pieces, planned, watched
 from tests.support import House, Tenant
 
 ROWS = """{ productionLog { id kind good { value } loggedAt: occurredAt } operation { status quantityGood { value } }
@@ -105,12 +105,7 @@ async def test_the_header_s_key_is_each_field_s(house: House, twins: tuple[Twin,
 
 
 async def test_two_reports_are_twice_seven_round_trips(house: House, twins: tuple[Twin, Twin]) -> None:
-    one = Database.connect("", pool_size=1)
-    one.connections.connect = house.database.connections.connect
-    seen: list[str] = []
-    connection = await one.connections.take()
-    connection.add_query_logger(lambda record: seen.append(record.query))
-    one.connections.give(connection)
+    one, seen = await watched(house)
     twin = twins[0]
     given = {"first": twin.operations[0], "second": twin.operations[1]}
     whole = document(report("a", 1, "1"), report("b", 2, "2"))
