@@ -269,3 +269,18 @@ async def test_health_is_answered_when_operations_are_not(urls: Urls, database: 
         assert (await live.client.get("/healthz")).status_code == 200
         assert (await live.client.get("/readyz")).status_code == 200
         busy.cancel()
+
+
+async def test_who_leaves_or_is_late_stands_in_no_line_any_more() -> None:
+    turns = Turns(1, waiting=10, seconds=0.05)
+    await turns.begin(1)
+    leaving, late = asyncio.create_task(turns.begin(2)), asyncio.create_task(turns.begin(3))
+    await asyncio.sleep(0)
+    assert turns.waiting == 2
+    leaving.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await leaving
+    assert turns.waiting == 1
+    with pytest.raises(Shed):
+        await late
+    assert (turns.waiting, turns.running, len(turns._lines)) == (0, 1, 0)

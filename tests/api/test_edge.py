@@ -8,6 +8,7 @@ import socket
 import httpx
 import pytest
 
+from api.drain import Drain
 from api.patience import Patience
 from db.session import Database
 from tests.api.conftest import Live, serving
@@ -38,6 +39,7 @@ async def test_every_answer_carries_the_security_headers(live: Live) -> None:
         assert headers["x-content-type-options"] == "nosniff"
         assert headers["x-frame-options"] == "DENY"
         assert "default-src 'none'" in headers["content-security-policy"]
+        assert len(headers.get_list("content-security-policy")) == len(headers.get_list("cache-control")) == 1
 
 
 async def test_media_types(live: Live) -> None:
@@ -146,6 +148,7 @@ async def test_suggestions_and_the_page_are_for_development(urls: Urls, database
     page = await live.client.get("/graphql", headers=html)
     assert page.status_code == 200
     assert "GraphiQL" in page.text
+    assert len(page.headers.get_list("content-security-policy")) == 1, "its own, not ours as well"
     for asset in {part.split('"')[0] for part in page.text.split('="/graphiql/')[1:]}:
         assert (await live.client.get(f"/graphiql/{asset}")).status_code == 200, asset
     assert (await live.client.get("/", follow_redirects=False)).headers["location"] == "/graphql"
@@ -222,3 +225,25 @@ async def test_a_body_that_breaks_off_or_crawls(live: Live, monkeypatch: pytest.
     crawling.close()
     await crawling.wait_closed()
     assert (await live.post("{ echo }")).status_code == 200
+
+
+async def test_of_a_repeated_header_the_first_counts(live: Live, tenant: Tenant) -> None:
+    good, bad = f"Bearer {await live.token(tenant)}", "Bearer false"
+    for sent, status in (([good, bad], 200), ([bad, good], 401)):
+        headers = [("content-type", "application/json"), *(("authorization", one) for one in sent)]
+        answer = await live.client.post("/graphql", content=b'{"query": "{ whoami }"}', headers=headers)
+        assert answer.status_code == status
+
+
+async def test_draining_ends_when_nothing_runs_any_more() -> None:
+    drain = Drain()
+    assert await drain.finished(0.01)
+    with drain:
+        assert not await drain.finished(0.01)
+        waiting = asyncio.create_task(drain.finished(5))
+        with drain:
+            await asyncio.sleep(0.01)
+        await asyncio.sleep(0.01)
+        assert not waiting.done(), "one still runs"
+    async with asyncio.timeout(1):
+        assert await waiting

@@ -13,6 +13,7 @@ import asyncpg
 import pytest
 from graphql.execution.values import VariableValues
 
+from api import shares
 from api.groups import Groups, Seat
 from api.hub import Hub
 from api.sharing import shared
@@ -298,3 +299,20 @@ async def test_who_is_ahead_of_what_was_missed_is_not_told_again(live: Live, kno
     assert seat.outlet.positions == told  # type: ignore[attr-defined]
     group.leave(seat)
     await groups.close()
+
+
+async def test_what_a_group_takes_its_organization_has_taken(
+    live: Live, tenant: Tenant, floor: Floor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    known = live.app.state.door.shares
+    monkeypatch.setattr(known, "tick", lambda *_: None)
+    project = await floor.project(0)
+    async with initialised(live, await live.token(tenant)) as socket:
+        await subscribe(socket, PROJECTS)
+        await members(live, tenant, [1])
+        monkeypatch.setattr(shares, "_timing", {known})
+        known._spent.clear()
+        await floor.change("projects", project, name="1")
+        assert (await receive(socket))["type"] == "next"
+        await asyncio.sleep(0.05)
+        assert known._spent[tenant.organization_id] > 0

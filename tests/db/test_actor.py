@@ -65,6 +65,7 @@ def test_what_several_permissions_show_is_kept_whatever_their_order():
         assert asked.sees(frozenset({"a", "b"})) == here
         assert asked.sees(frozenset({"a", "c"})) is None
         assert asked.sees(frozenset({"a", "unknown"})) is None
+        assert asked.sees(frozenset({"unknown"})) is None
     assert replace(actor, permissions={"a": there}).sees(frozenset({"a"})) == there
     for n in range(1_000):
         actor.sees(frozenset({"a", f"p{n}"}))
