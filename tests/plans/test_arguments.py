@@ -22,8 +22,9 @@ def _read(house: House, document: str) -> tuple[arguments.Variables, arguments.R
     operation = parse(document).definitions[0]
     assert isinstance(operation, OperationDefinitionNode)
     node: Any = operation.selection_set.selections[0]
-    assert schema.mutation_type is not None
-    field = schema.mutation_type.fields[node.name.value]
+    root = schema.get_root_type(operation.operation)
+    assert root is not None
+    field = root.fields[node.name.value]
     read, _ = arguments.reader(house.schema, field.extensions["strawberry-definition"], field, node)
     return arguments.Variables(schema, operation.variable_definitions), read
 
@@ -53,3 +54,9 @@ def test_what_is_missing_or_null_the_library_judges_each_time(house: House, give
     else:
         input = read(variables.values(given))["input"]  # type: ignore[arg-type]
         assert (input.operation_id, input.idempotency_key) == (given["op"], given["key"])
+
+
+def test_arguments_go_by_the_names_the_resolver_takes_them_by(house: House) -> None:
+    variables, read = _read(house, "query($plant: ID) { workOrderStatusCounts(plantId: $plant) { count } }")
+    for given in ({}, {"plant": "one"}, {"plant": None}, {"plant": "two"}):
+        assert read(variables.values(given)) == {"plant_id": given.get("plant")}  # type: ignore[arg-type]
