@@ -171,10 +171,14 @@ def listing(node: type[N], of: Listing, *, description: str, deprecated: str | N
 def query(
     permission: str, *, description: str, deprecated: str | None = None, priced: Sequence[object] = (), **metadata: Any
 ) -> Callable[[F], RootField]:
-    """A query with a function of its own: `async def name(info, …)`; argument descriptions by Annotated. `priced` holds
-    the directives Cost and ListSize where it weighs more than what it answers, `metadata` what the field says to plans."""
+    """A query with a function of its own: `async def name(info, …)`; argument descriptions by Annotated. Of `info` it needs
+    `info.context` only: then, and where what it answers has no functions of its own, it runs without the library's executor.
+    `priced` holds the directives Cost and ListSize where it weighs more than what it answers, `metadata` what the field says to
+    plans."""
 
     def declare(function: F) -> RootField:
+        if not inspect.iscoroutinefunction(function):
+            raise TypeError(f"{function.__name__}: a query is `async def`")
         hints = typing.get_type_hints(function, include_extras=True)
         return _root(
             "query",

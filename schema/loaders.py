@@ -3,10 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from aiodataloader import DataLoader
-from sqlalchemy import BigInteger, ColumnElement, Row, Select, and_, column, func, lateral, select, true, values
+from sqlalchemy import (
+    ARRAY,
+    BigInteger,
+    ColumnElement,
+    Row,
+    Select,
+    and_,
+    bindparam,
+    column,
+    func,
+    lateral,
+    select,
+    true,
+    values,
+)
 
 from db.session import ReadTx
 from schema.connection import COUNT_STOPS_AT, Connection, Page
@@ -61,11 +76,6 @@ class Loaders:
         return self._made[name]
 
 
-def selection(declared: Declared) -> Select[Any]:
-    """The declared columns of a type's rows."""
-    return select(*(c.label(name) for name, c in declared.columns.items()))
-
-
 def _values(declared: Declared, row: Row[Any]) -> dict[str, Any]:
     return dict(zip(declared.columns, row, strict=False))
 
@@ -73,10 +83,16 @@ def _values(declared: Declared, row: Row[Any]) -> dict[str, Any]:
 async def by_keys(tx: ReadTx, node: type[Node], keys: Sequence[int]) -> list[Any]:
     """Objects in the order of their keys."""
     declared = node.__declared__
-    table = declared.table
-    rows = await tx.rows(selection(declared).where(table.organization_id == tx.org, table.id.in_(keys)))
+    rows = await tx.rows(_of_keys(declared.selection, declared.table), {"org": tx.org, "keys": list(keys)})
     found = {row.id: node.of(_values(declared, row)) for row in rows}
     return [found.get(key) for key in keys]
+
+
+@lru_cache(maxsize=1_000)
+def _of_keys(selection: Select[Any], table: Any) -> Select[Any]:
+    """Written once for a type: to put such a statement together takes longer than PostgreSQL needs for it."""
+    keys = bindparam("keys", type_=ARRAY(BigInteger))
+    return selection.where(table.organization_id == bindparam("org"), table.id == func.any(keys))
 
 
 async def pages_of(tx: ReadTx, node: type[Node], link: ToMany, page: Page, keys: Sequence[int]) -> list[Any]:
@@ -85,7 +101,7 @@ async def pages_of(tx: ReadTx, node: type[Node], link: ToMany, page: Page, keys:
     width = len(declared.columns)
     parent = values(column("key", BigInteger), name="parent").data([(key,) for key in keys])
     inner = (
-        _page(selection(declared), page)
+        _page(declared.selection, page)
         .where(declared.table.organization_id == tx.org, link.key == parent.c.key, *_conditions(page))
         .limit(page.size + 1)
     )
@@ -118,7 +134,7 @@ async def page_of(tx: ReadTx, node: type[Node], page: Page) -> tuple[list[Any], 
     declared = node.__declared__
     width = len(declared.columns)
     statement = (
-        _page(selection(declared), page)
+        _page(declared.selection, page)
         .where(declared.table.organization_id == tx.org, *_conditions(page))
         .limit(page.size + 1)
     )
@@ -139,7 +155,7 @@ async def found_where(
     """Those of some objects that meet a condition, by key."""
     declared = node.__declared__
     table = declared.table
-    statement = selection(declared).where(table.organization_id == tx.org, table.id.in_(keys))
+    statement = declared.selection.where(table.organization_id == tx.org, table.id.in_(keys))
     rows = await tx.rows(statement if condition is None else statement.where(condition))
     return {row.id: node.of(_values(declared, row)) for row in rows}
 
@@ -150,7 +166,7 @@ async def after_key(
     """The objects that follow a key, in the order of keys."""
     declared = node.__declared__
     table = declared.table
-    statement = selection(declared).where(table.organization_id == tx.org, table.id > key)
+    statement = declared.selection.where(table.organization_id == tx.org, table.id > key)
     statement = statement if condition is None else statement.where(condition)
     rows = await tx.rows(statement.order_by(table.id).limit(most))
     return {row.id: node.of(_values(declared, row)) for row in rows}
@@ -159,7 +175,7 @@ async def after_key(
 async def first_where(tx: ReadTx, node: type[Node], condition: ColumnElement[bool]) -> Any:
     """The object that meets a condition on a unique key."""
     declared = node.__declared__
-    row = await tx.first(selection(declared).where(and_(declared.table.organization_id == tx.org, condition)))
+    row = await tx.first(declared.selection.where(and_(declared.table.organization_id == tx.org, condition)))
     return None if row is None else node.of(_values(declared, row))
 
 

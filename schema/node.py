@@ -6,9 +6,11 @@ them (`schema/loaders.py`); nothing in a module does.
 
 import dataclasses
 from collections.abc import Callable, Mapping
+from functools import cached_property
 from typing import Any, ClassVar, TypeVar, dataclass_transform
 
 import strawberry
+from sqlalchemy import Select, select
 from strawberry import UNSET
 from strawberry.annotation import StrawberryAnnotation
 from strawberry.types.arguments import StrawberryArgument
@@ -104,10 +106,16 @@ class Declared:
         """Do its rows belong to departments."""
         return "department_id" in self.table.__table__.columns
 
+    @cached_property
+    def selection(self) -> Select[Any]:
+        """The declared columns of the type's rows."""
+        return select(*(column.label(name) for name, column in self.columns.items()))
+
     def add(self, fields: list[StrawberryField]) -> None:
         for field in fields:
             if isinstance(field, SourceField):
                 self.columns.update(field.source.columns())
+        self.__dict__.pop("selection", None)
 
 
 class SourceField(StrawberryField):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import re
 import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -22,8 +23,9 @@ from schema.build import permissions
 from schema.context import Context
 from schema.faults import Fault
 from schema.permissions import ADMIN, SYSTEM_ROLES, check, needs
-from schema.plans.execute import Answered, Prepared
+from schema.plans.execute import Prepared
 from schema.plans.mutate import Filled
+from schema.plans.plan import Answered
 from schema.registry import registered
 from schema.write import Posted
 
@@ -132,6 +134,10 @@ def _told(error: GraphQLError) -> tuple[Any, ...]:
     return code, str(cause) if isinstance(cause, Fault) else None, error.path, error.locations
 
 
+SIGNED = re.compile(rb'"download":{[^}]*}')
+"""A link tells when it was signed."""
+
+
 class Compared(Prepared):
     """After each mutation the loaders complete the same, over what it posted, before the next begins."""
 
@@ -227,7 +233,7 @@ class House:
         fast = {key: value for key, value in planned.data.items() if key not in planned.left}
         slow = {key: result.data[key] for key in fast}
         assert list(planned.data) == list(result.data)
-        assert dumps(fast) == dumps(slow), planned.statement
+        assert SIGNED.sub(b"", dumps(fast)) == SIGNED.sub(b"", dumps(slow)), planned.statement
         errors = [e for e in result.errors or () if e.path is not None and e.path[0] not in planned.left]
         assert [_told(e) for e in planned.errors] == [_told(e) for e in errors]
 

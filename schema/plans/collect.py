@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from inspect import iscoroutinefunction
 from typing import Any
 
 import strawberry
@@ -22,9 +23,10 @@ from graphql.execution.values import VariableValues
 
 from schema.node import NODES, Column, Computed, SourceField, ToMany, ToOne, target
 from schema.plans.arguments import Read, id_reader, key_reader, reader
+from schema.plans.call import Call
 from schema.plans.deciding import type_named
-from schema.plans.encode import NAME_BYTES, carried, nullable, shown
-from schema.plans.finish import made
+from schema.plans.encode import carried, nullable, shown
+from schema.plans.finish import completed, made
 from schema.plans.tree import (
     Arguments,
     Edges,
@@ -43,6 +45,7 @@ from schema.plans.tree import (
     Total,
     Typename,
     Value,
+    short,
 )
 from schema.scalars import quantity
 
@@ -79,16 +82,16 @@ class Collector:
         assert root is not None
         return collect_fields(self._schema, self._fragments, self._variables, root, self._operation).grouped_field_set
 
-    def root(self, key: str, details: list[FieldDetails]) -> Root:
+    def root(self, key: str, details: list[FieldDetails]) -> Root | Call:
         """One root field's tree; what it added is taken back where it is not planned."""
         pages, nodes = len(self.arguments), len(self.nodes)
         try:
-            return self._root(_short(key), details)
+            return self._root(short(key), details)
         except NotPlanned:
             del self.arguments[pages:], self.nodes[nodes:]
             raise
 
-    def _root(self, key: str, details: list[FieldDetails]) -> Root:
+    def _root(self, key: str, details: list[FieldDetails]) -> Root | Call:
         node = details[0].node
         definition = self._schema.query_type.fields.get(node.name.value)  # type: ignore[union-attr]
         field = None if definition is None else definition.extensions.get("strawberry-definition")
@@ -107,7 +110,9 @@ class Collector:
         if (most := field.metadata.get("by_ids")) is not None:
             arguments.most = most
             return self._by_ids(key, arguments, details)
-        raise NotPlanned(f"{node.name.value} has a function of its own")
+        return Call(
+            key, [detail.node for detail in details], field.run, arguments.read, completed(definition.type, details, self.below)
+        )  # fmt: skip
 
     def mutation(self, node: FieldNode) -> tuple[Any, GraphQLField, GraphQLObjectType]:
         """A root field of Mutation: as it is declared, its definition, and the type of its payload."""
@@ -122,7 +127,7 @@ class Collector:
         if isinstance(get_nullable_type(definition.type), GraphQLList) or isinstance(definition.type, GraphQLNonNull):
             raise NotPlanned(f"{key} is not one object")
         page = self._page(Arguments(lambda _: {}, constant=True))
-        return One(_short(key), page, self._selected(get_named_type(definition.type), details))
+        return One(short(key), page, self._selected(get_named_type(definition.type), details))
 
     def reads(self, field: Any, definition: GraphQLField, node: FieldNode) -> tuple[Read, bool]:
         return reader(self._strawberry, field, definition, node)
@@ -171,7 +176,7 @@ class Collector:
         ).grouped_field_set
 
     def _field(self, parent: GraphQLObjectType, node: Any, key: str, details: list[FieldDetails]) -> Any:
-        key, name = _short(key), details[0].node.name.value
+        key, name = short(key), details[0].node.name.value
         if name == "__typename":
             return Typename(key, parent.name)
         if name == "id":
@@ -182,7 +187,7 @@ class Collector:
             raise NotPlanned(f"{parent.name}.{name} is not declared")
         source = field.source
         if isinstance(source, Column):
-            return self._column(key, source.column, definition)
+            return self._column(key, source.column, definition, details)
         if isinstance(source, Computed):
             return self._computed(key, source, definition, details)
         if isinstance(source, ToOne):
@@ -195,12 +200,12 @@ class Collector:
         arguments.listing, arguments.parent = source.listing, f"{node.__declared__.name}.{field.python_name}"
         return self._list(key, target(field), source.listing, source.key, arguments, definition, details)
 
-    def _column(self, key: str, column: Any, definition: Any) -> Any:
+    def _column(self, key: str, column: Any, definition: Any, details: list[FieldDetails]) -> Any:
         required = isinstance(definition.type, GraphQLNonNull)
         plain = get_nullable_type(definition.type)
         if is_leaf_type(plain) and not (required and nullable(column)) and shown(plain, column, "c") is not None:
             return Value(key, column, plain)
-        return self._made(key, (column,), lambda value: value, definition, None)
+        return self._made(key, (column,), lambda value: value, definition, details)
 
     def _computed(self, key: str, source: Computed, definition: Any, details: list[FieldDetails]) -> Any:
         if (parts := PARTS.get(source.function)) is not None:
@@ -208,9 +213,9 @@ class Collector:
             members = self._members(get_named_type(definition.type), parts, source.sources, details)
             if members is not None and not (required and nullable(source.sources[0])):
                 return Parts(key, source.sources, members)
-        if source.in_context:
-            raise NotPlanned("a function of the context")
-        return self._made(key, source.sources, source.function, definition, details)
+        if iscoroutinefunction(source.function):
+            raise NotPlanned(f"{key} reads for itself")
+        return self._made(key, source.sources, source.function, definition, details, in_context=source.in_context)
 
     def _members(
         self, parent: Any, parts: tuple[str, ...], columns: tuple[Any, ...], details: list[FieldDetails]
@@ -219,21 +224,25 @@ class Collector:
         for key, group in self.below(parent, details).items():
             name = group[0].node.name.value
             if name == "__typename":
-                found.append((_short(key), parent.name, None))
+                found.append((short(key), parent.name, None))
                 continue
             place, plain = parts.index(name), get_nullable_type(parent.fields[name].type)
             if shown(plain, columns[place], "c") is None or (place and nullable(columns[place])):
                 return None
-            found.append((_short(key), place, plain))
+            found.append((short(key), place, plain))
         return tuple(found) or None
 
     def _made(
-        self, key: str, columns: tuple[Any, ...], function: Any, definition: Any, details: list[FieldDetails] | None
-    ) -> Made:
+        self, key: str, columns: tuple[Any, ...], function: Any, definition: Any, details: list[FieldDetails],
+        *, in_context: bool = False,
+    ) -> Made:  # fmt: skip
         if any(carried(column, "c") is None for column in columns):
             raise NotPlanned(f"{key} is made of what JSON cannot carry")
-        below = None if details is None else lambda parent: self.below(parent, details)
-        return Made(key, columns, made(columns, function, definition.type, below))
+        return Made(
+            key,
+            columns,
+            made(columns, function, completed(definition.type, details, self.below), in_context=in_context),
+        )
 
     # --- connections ----------------------------------------------------------------------------------------------
 
@@ -245,7 +254,7 @@ class Collector:
         page = self._page(arguments)
         parts: list[Any] = []
         for name_, group in self.below(connection, details).items():
-            part, name = _short(name_), group[0].node.name.value
+            part, name = short(name_), group[0].node.name.value
             if name == "__typename":
                 parts.append(Typename(part, connection.name))
                 continue
@@ -256,7 +265,7 @@ class Collector:
                 parts.append(Edges(part, tuple(self._edge(inner, k, g) for k, g in self.below(inner, group).items())))
             elif name in ("pageInfo", "totalCount"):
                 members = tuple(
-                    (_short(k), f":{inner.name}" if (n := g[0].node.name.value) == "__typename" else n)
+                    (short(k), f":{inner.name}" if (n := g[0].node.name.value) == "__typename" else n)
                     for k, g in self.below(inner, group).items()
                 )
                 parts.append((Info if name == "pageInfo" else Total)(part, members))
@@ -270,10 +279,10 @@ class Collector:
     def _edge(self, edge: Any, key: str, details: list[FieldDetails]) -> tuple[str, str | Selected]:
         name = details[0].node.name.value
         if name == "__typename":
-            return _short(key), f":{edge.name}"
+            return short(key), f":{edge.name}"
         if name == "cursor":
-            return _short(key), "cursor"
-        return _short(key), self._selected(get_named_type(edge.fields["node"].type), details)
+            return short(key), "cursor"
+        return short(key), self._selected(get_named_type(edge.fields["node"].type), details)
 
     # --- arguments ------------------------------------------------------------------------------------------------
 
@@ -285,10 +294,3 @@ class Collector:
         if field.metadata.get("lookup") is not None:
             return Arguments(*key_reader(definition, node))
         return Arguments(*reader(self._strawberry, field, definition, node))
-
-
-def _short(key: str) -> str:
-    """A response key can be the name of a column: GraphQL's names are plain letters, digits and underscores."""
-    if len(key) > NAME_BYTES:
-        raise NotPlanned("a response key longer than names in PostgreSQL")
-    return key

@@ -13,9 +13,6 @@ from sqlalchemy.dialects.postgresql import JSONB, TIMESTAMP
 
 from db.base import EnumText
 
-NAME_BYTES = 63
-"""PostgreSQL cuts longer names."""
-
 
 def literal(text: str) -> str:
     return "'" + text.replace("'", "''") + "'"

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import product
 from typing import Any, ClassVar
@@ -21,37 +20,28 @@ from graphql import (
     OperationType,
     SelectionSetNode,
 )
+from graphql.error import located_error
 from graphql.execution.collect_fields import FragmentDetails
 from graphql.execution.values import VariableValues
 
+from db.actor import Scope
 from schema.context import Context
 from schema.faults import Fault
 from schema.plans.arguments import Variables
+from schema.plans.call import Call
 from schema.plans.collect import Collector
 from schema.plans.deciding import Deciding, deciding
 from schema.plans.finish import finisher
 from schema.plans.mutate import Filled, Posting, posting
 from schema.plans.pages import PageSql, page_sql
-from schema.plans.plan import Plan
-from schema.plans.tree import UNFIT, Finish, NotPlanned, Root
+from schema.plans.plan import Answered, Plan
+from schema.plans.tree import UNFIT, Finish, Given, NotPlanned, Root, Unplanned
 from schema.write import Posted
 
 MOST_PLANS = 32
 """Kept of one operation: directives that depend on many variables make many."""
 MOST_AHEAD = 3
 """More variables of directives have too many plans to make any before they are needed."""
-
-
-@dataclass(slots=True)
-class Answered:
-    """Root fields with their answers, in the document's order; what is left for the loaders as a document of its own."""
-
-    data: dict[str, Any]
-    errors: list[GraphQLError] = field(default_factory=list)
-    rest: DocumentNode | None = None
-    left: Mapping[str, str] = field(default_factory=dict)
-    """Root fields the rest answers, and why."""
-    statement: str = ""
 
 
 class Prepared:
@@ -92,18 +82,36 @@ class Prepared:
             plan = self.plan(variables)
         except UNFIT:
             return None
-        if not plan.roots:
+        if not plan.roots and not plan.calls:
             return None
-        scope = context.actor.sees(plan.permissions)
-        if scope is None:  # an id told the type, and the loaders say what may not be read; or each sees its own plants
-            return None
+        scope = context.actor.sees(plan.permissions) if plan.roots else None
+        if plan.roots and scope is None:
+            return None  # an id told the type, and the loaders say what may not be read; or each sees its own plants
         try:
             pages = plan.pages(variables)
+            arguments = [call.read(variables) for call in plan.calls]
         except UNFIT:
             return None
-        alone = plan.rest is None and context.fresh
+        answered = Answered(dict.fromkeys(plan.order), rest=plan.rest, left=plan.left)
+        if scope is not None and not await self._read(plan, scope, pages, context, answered):
+            return None
+        for call, given in zip(plan.calls, arguments, strict=True):
+            try:
+                answered.data[call.key] = await call.value(given, context)
+            except Unplanned:
+                return None
+            except Exception as error:
+                answered.errors.append(located_error(error, call.nodes, [call.key]))
+        return answered
+
+    async def _read(
+        self, plan: Plan, scope: Scope, pages: Sequence[PageSql], context: Context, answered: Answered
+    ) -> bool:
+        """Answer what one statement reads; False where the loaders are to answer everything."""
+        alone = plan.rest is None and not plan.calls and context.fresh
         statement = plan.statement(pages, alone)
         values = statement.values(pages)
+        answered.statement = statement.text
         try:
             if alone:
                 row = await context.database.fetchrow(context.actor, scope, statement.text, values)
@@ -111,16 +119,16 @@ class Prepared:
                 async with context.read(next(iter(plan.permissions))) as tx:
                     row = await tx.fetchrow(statement.text, [tx.org, *values])
         except (Fault, asyncpg.DataError, asyncpg.ProgramLimitExceededError):
-            return None
-        except Exception as error:
-            return _failed(plan, error)
+            return False
+        except Exception as error:  # nothing came: every root field is null, with the same error at its own path
+            answered.errors += [located_error(error, nodes, [root.key]) for root, nodes, _ in plan.roots]
+            return True
         assert row is not None
-        data: dict[str, Any] = dict.fromkeys(plan.order)
         try:
-            data |= plan.answers(row, pages)
+            answered.data |= plan.answers(row, Given(pages, context))
         except Exception:  # whatever a function or a scalar has against a value is that one field's error
-            return None
-        return Answered(data, rest=plan.rest, left=plan.left, statement=statement.text)
+            return False
+        return True
 
     async def _post(self, given: Mapping[str, Any], context: Context) -> Answered | None:
         """As `run`, of mutations: one after the other, each committed before the next begins. From the first on that the
@@ -233,13 +241,17 @@ class Prepared:
         collector = self._collector(variables)
         grouped = collector.roots()
         roots: list[tuple[Root, Sequence[FieldNode], Finish | None]] = []
+        calls: list[Call] = []
         rest: list[FieldNode] = []
         left: dict[str, str] = {}
         for key, details in grouped.items():
             nodes = [detail.node for detail in details]
             try:
                 root = collector.root(key, details)
-                roots.append((root, nodes, finisher(root)))
+                if isinstance(root, Call):
+                    calls.append(root)
+                else:
+                    roots.append((root, nodes, finisher(root)))
             except NotPlanned as why:
                 left[key] = str(why)
                 rest += nodes
@@ -247,9 +259,9 @@ class Prepared:
         try:
             constant = [page_sql(one, variables) if one.constant else None for one in collector.arguments]
         except UNFIT:  # the document itself is wrong: the loaders say how
-            roots, rest = [], []
+            roots, calls, rest = [], [], []
         return Plan(
-            roots, collector.permissions, collector.arguments, constant, list(grouped),
+            roots, collector.permissions, collector.arguments, constant, calls, list(grouped),
             self._only(rest) if rest else None, left,
         )  # fmt: skip
 
@@ -277,11 +289,3 @@ class Prepared:
     @cached_property
     def _deciding(self) -> Deciding:
         return deciding(self._operation, self._fragments)
-
-
-def _failed(plan: Plan, error: Exception) -> Answered:
-    """Nothing came: every root field is null, with the same error at its own path."""
-    errors = [
-        GraphQLError(str(error), nodes=nodes, path=[root.key], original_error=error) for root, nodes, _ in plan.roots
-    ]
-    return Answered(dict.fromkeys(plan.order), errors, plan.rest, plan.left)

@@ -14,38 +14,53 @@ from graphql import (
     GraphQLScalarType,
     get_nullable_type,
 )
+from graphql.execution.collect_fields import FieldDetails
 from strawberry.types.field import StrawberryField
 
 from schema.listing import cursor
+from schema.node import SourceField
 from schema.plans.encode import carried
-from schema.plans.pages import PageSql
-from schema.plans.tree import Edges, Finish, Info, Link, List, Made, Nodes, NotPlanned, One, Root, Selected, Several
+from schema.plans.tree import (
+    Edges,
+    Finish,
+    Given,
+    Info,
+    Link,
+    List,
+    Made,
+    Nodes,
+    NotPlanned,
+    One,
+    Root,
+    Selected,
+    Several,
+    Unplanned,
+)
 
-Below = Callable[[GraphQLObjectType], dict[str, Any]] | None
-Pages = Sequence[PageSql]
+Details = list[FieldDetails]
+Below = Callable[[GraphQLObjectType, Details], dict[str, Details]]
+"""What is asked of objects of a type, by response key."""
 
 
-class Unplanned(Exception):
-    """The loaders have to answer after all: they know the words for what is wrong."""
+# --- values of Python -------------------------------------------------------------------------------------------------
 
 
-# --- computed fields --------------------------------------------------------------------------------------------------
-
-
-def made(columns: Sequence[Any], function: Callable[..., Any], graphql_type: Any, below: Below) -> Finish:
+def made(
+    columns: Sequence[Any], function: Callable[..., Any], complete: Callable[[Any], Any], *, in_context: bool = False
+) -> Finish:
     """A computed field: the columns' values, the function, and the result as the answer prints it."""
     readers = [found[1] for column in columns if (found := carried(column, "")) is not None]
-    complete = _complete(graphql_type, below)
 
-    def make(sent: list[Any], _pages: Pages) -> Any:
+    def make(sent: list[Any], given: Given) -> Any:
         values = [None if value is None else read(value) for read, value in zip(readers, sent, strict=True)]
-        return complete(function(*values))
+        return complete(function(given.context, *values) if in_context else function(*values))
 
     return make
 
 
-def _complete(graphql_type: Any, below: Below) -> Callable[[Any], Any]:
-    plain = _complete_value(get_nullable_type(graphql_type), below)
+def completed(graphql_type: Any, details: Details, below: Below) -> Callable[[Any], Any]:
+    """Makes what the answer prints of a value of this type. NotPlanned where that takes more than a look at its attributes."""
+    plain = _completed(get_nullable_type(graphql_type), details, below)
     if not isinstance(graphql_type, GraphQLNonNull):
         return lambda value: None if value is None else plain(value)
 
@@ -57,29 +72,32 @@ def _complete(graphql_type: Any, below: Below) -> Callable[[Any], Any]:
     return required
 
 
-def _complete_value(graphql_type: Any, below: Below) -> Callable[[Any], Any]:
+def _completed(graphql_type: Any, details: Details, below: Below) -> Callable[[Any], Any]:
     if isinstance(graphql_type, GraphQLList):
-        each = _complete(graphql_type.of_type, below)
+        each = completed(graphql_type.of_type, details, below)
         return lambda values: [each(value) for value in values]
     if isinstance(graphql_type, GraphQLEnumType):
         return lambda value: value.name if isinstance(value, Enum) else graphql_type.coerce_output_value(value)
     if isinstance(graphql_type, GraphQLScalarType):
         return graphql_type.coerce_output_value
-    if isinstance(graphql_type, GraphQLObjectType) and below is not None:
-        members = [_member(graphql_type, key, details) for key, details in below(graphql_type).items()]
+    if isinstance(graphql_type, GraphQLObjectType):
+        members = [_member(graphql_type, key, group, below) for key, group in below(graphql_type, details).items()]
         return lambda value: {key: read(value) for key, read in members}
     raise NotPlanned(f"a value of the type {graphql_type}")
 
 
-def _member(parent: GraphQLObjectType, key: str, details: list[Any]) -> tuple[str, Callable[[Any], Any]]:
+def _member(parent: GraphQLObjectType, key: str, details: Details, below: Below) -> tuple[str, Callable[[Any], Any]]:
     name = details[0].node.name.value
     if name == "__typename":
         return key, lambda _: parent.name
     definition = parent.fields[name]
     field = definition.extensions.get("strawberry-definition")
-    if not isinstance(field, StrawberryField) or not field.is_basic_field or details[0].node.selection_set:
+    if not isinstance(field, StrawberryField) or not field.is_basic_field:
         raise NotPlanned(f"{parent.name}.{name} is not an attribute")
-    complete, attribute = _complete(definition.type, None), field.python_name
+    complete = completed(definition.type, details, below)
+    if isinstance(field, SourceField):
+        return key, lambda value: complete(field.get_result(value, None, [], {}))
+    attribute = field.python_name
     return key, lambda value: complete(getattr(value, attribute))
 
 
@@ -101,14 +119,14 @@ def _several(root: Several) -> Finish | None:
     if all(finish is _as_it_is for finish in finishes):
         return None
 
-    def run(values: list[Any], pages: Pages) -> list[Any]:
-        types, _ = pages[root.page].values
-        return [finishes[number](value, pages) for number, value in zip(types, values, strict=True)]
+    def run(values: list[Any], given: Given) -> list[Any]:
+        types, _ = given.pages[root.page].values
+        return [finishes[number](value, given) for number, value in zip(types, values, strict=True)]
 
     return run
 
 
-def _as_it_is(value: Any, _pages: Pages) -> Any:
+def _as_it_is(value: Any, _given: Given) -> Any:
     return value
 
 
@@ -118,29 +136,29 @@ def _at(steps: Sequence[tuple[str, Finish | None]]) -> Finish | None:
     if not needed:
         return None
 
-    def run(value: dict[str, Any], pages: Pages) -> dict[str, Any]:
+    def run(value: dict[str, Any], given: Given) -> dict[str, Any]:
         for key, finish in needed:
-            value[key] = finish(value[key], pages)
+            value[key] = finish(value[key], given)
         return value
 
     return run
 
 
 def _optional(finish: Finish | None) -> Finish | None:
-    return None if finish is None else lambda value, pages: None if value is None else finish(value, pages)
+    return None if finish is None else lambda value, given: None if value is None else finish(value, given)
 
 
 def _required(finish: Finish | None) -> Finish:
-    def run(value: Any, pages: Pages) -> Any:
+    def run(value: Any, given: Given) -> Any:
         if value is None:
             raise Unplanned
-        return value if finish is None else finish(value, pages)
+        return value if finish is None else finish(value, given)
 
     return run
 
 
 def _each(finish: Finish | None) -> Finish | None:
-    return None if finish is None else lambda values, pages: [finish(value, pages) for value in values]
+    return None if finish is None else lambda values, given: [finish(value, given) for value in values]
 
 
 def _object(selected: Selected) -> Finish | None:
@@ -178,14 +196,14 @@ def _edge(member: str | Selected, page: int) -> Finish | None:
         return _object(member)
     if member != "cursor":
         return None
-    return lambda position, pages: cursor(pages[page].fingerprint, position)
+    return lambda position, given: cursor(given.pages[page].fingerprint, position)
 
 
 def _page_info(part: Info, number: int) -> Finish:
     """From the positions of the page's rows and, where there is one, of the next: as `Page.connection` says it."""
 
-    def run(positions: list[list[str | None]], pages: Pages) -> dict[str, Any]:
-        page = pages[number]
+    def run(positions: list[list[str | None]], given: Given) -> dict[str, Any]:
+        page = given.pages[number]
         more, elsewhere = len(positions) > page.size, page.started
         kept = positions[: page.size]
         first, last = (kept[-1], kept[0]) if kept and page.backwards else (kept[0], kept[-1]) if kept else (None, None)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import asyncpg
@@ -26,7 +27,7 @@ from schema.plans.collect import Collector
 from schema.plans.finish import finisher
 from schema.plans.pages import NOTHING, PageSql, key_of, page_sql
 from schema.plans.plan import Reading
-from schema.plans.tree import UNFIT, Arguments, Finish, NotPlanned, One, Root, Typename
+from schema.plans.tree import UNFIT, Arguments, Finish, Given, NotPlanned, One, Root, Typename
 from schema.write import Mutation, Posted
 
 RETRIED = (asyncpg.SerializationError, asyncpg.DeadlockDetectedError)
@@ -73,7 +74,7 @@ class Filled:
         """Raises what the mutation raises."""
         mutation, field = self.posting.mutation, self.posting.nodes[0].name.value
         permissions = self.posting.reading.permissions | {None}  # under which a transaction that writes reads
-        read = None if context.actor.sees(permissions) is None else self._values
+        read = None if context.actor.sees(permissions) is None else partial(self._values, context)
         try:
             try:
                 return await mutation.asked(context, field, self.input, read)
@@ -82,7 +83,9 @@ class Filled:
         except Refused as refused:
             return mutation.refused(refused)
 
-    async def _values(self, tx: WriteTx, results: Mapping[str, Any], receipt: Receipt | None) -> dict[str, Any] | None:
+    async def _values(
+        self, context: Context, tx: WriteTx, results: Mapping[str, Any], receipt: Receipt | None
+    ) -> dict[str, Any] | None:
         if not self.posting.objects:
             if receipt is not None:
                 await receipt.keep(tx)
@@ -101,7 +104,7 @@ class Filled:
         except asyncpg.PostgresError as error:
             raise Unreadable from error
         try:
-            return self.posting.reading.answers(row, pages)
+            return self.posting.reading.answers(row, Given(pages, context))
         except Exception:  # that is one field's error: the loaders tell of it
             return None
 

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import orjson
-from graphql import DocumentNode, FieldNode
+from graphql import DocumentNode, FieldNode, GraphQLError
 from graphql.execution.values import VariableValues
 
+from schema.plans.call import Call
 from schema.plans.pages import PageSql, page_sql
 from schema.plans.sql import Statement, statement
-from schema.plans.tree import Arguments, Finish, Root
+from schema.plans.tree import Arguments, Finish, Given, Root
 
 MOST_STATEMENTS = 5_000
 """Kept of all operations together: orders, page sizes and shapes of conditions come from variables."""
@@ -39,10 +40,10 @@ class Reading:
             for arguments, page in zip(self.arguments, self.constant, strict=True)
         ]
 
-    def answers(self, row: Sequence[str | None], pages: Sequence[PageSql]) -> dict[str, Any]:
+    def answers(self, row: Sequence[str | None], given: Given) -> dict[str, Any]:
         """The roots' values. Raises whatever a function or a scalar has against a value."""
         return {
-            root.key: _finished(json, finish, pages) for (root, _, finish), json in zip(self.roots, row, strict=True)
+            root.key: _finished(json, finish, given) for (root, _, finish), json in zip(self.roots, row, strict=True)
         }
 
     def statement(self, pages: Sequence[PageSql], alone: bool) -> Statement:
@@ -68,6 +69,8 @@ class Reading:
 class Plan(Reading):
     """One query, for given values of the variables its directives name and given types of the ids that `node` and `nodes` are asked for."""
 
+    calls: list[Call]
+    """Root fields with functions of their own, that run one after the other once the statement has been read."""
     order: list[str]
     """Of all root fields in the answer."""
     rest: DocumentNode | None
@@ -75,7 +78,19 @@ class Plan(Reading):
     """Root fields the loaders answer, and why."""
 
 
-def _finished(json: str | None, finish: Finish | None, pages: Sequence[PageSql]) -> Any:
+@dataclass(slots=True)
+class Answered:
+    """Root fields with their answers, in the document's order; what is left for the loaders as a document of its own."""
+
+    data: dict[str, Any]
+    errors: list[GraphQLError] = field(default_factory=list)
+    rest: DocumentNode | None = None
+    left: Mapping[str, str] = field(default_factory=dict)
+    """Root fields the rest answers, and why."""
+    statement: str = ""
+
+
+def _finished(json: str | None, finish: Finish | None, given: Given) -> Any:
     if json is None:
         return None
-    return orjson.Fragment(json) if finish is None else finish(orjson.loads(json), pages)
+    return orjson.Fragment(json) if finish is None else finish(orjson.loads(json), given)

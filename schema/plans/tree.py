@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from graphql import GraphQLError
 
+from schema.context import Context
 from schema.faults import Fault
 from schema.listing import Listing
 from schema.node import Node
@@ -20,8 +21,31 @@ class NotPlanned(Exception):
     """This is left to the loaders; the message says why."""
 
 
-Finish = Callable[[Any, Any], Any]
-"""The answer's value, from what PostgreSQL sent and the operation's pages."""
+NAME_BYTES = 63
+"""PostgreSQL cuts longer names."""
+
+
+def short(key: str) -> str:
+    """A response key can be the name of a column: GraphQL's names are plain letters, digits and underscores."""
+    if len(key) > NAME_BYTES:
+        raise NotPlanned("a response key longer than names in PostgreSQL")
+    return key
+
+
+class Unplanned(Exception):
+    """The loaders have to answer after all: they know the words for what is wrong."""
+
+
+@dataclass(frozen=True, slots=True)
+class Given:
+    """What an answer is made with besides what PostgreSQL sent: the values of the operation's pages, and its context."""
+
+    pages: Sequence[Any]
+    context: Context
+
+
+Finish = Callable[[Any, Given], Any]
+"""The answer's value, from what PostgreSQL sent."""
 
 
 @dataclass(frozen=True, slots=True)

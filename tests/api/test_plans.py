@@ -48,9 +48,9 @@ async def test_queries_are_counted_by_who_answers_them(live: Live, tenant: Tenan
         return [metrics.planned.counts[how,] for how in ("planned", "partly", "left")]
 
     before = counted()
-    await ask(live, tenant, "{ plants(first: 1) { nodes { code } } }")
-    await ask(live, tenant, "{ plants(first: 1) { nodes { code } } me { __typename } }")
-    await ask(live, tenant, "{ me { __typename } }")
+    await ask(live, tenant, "{ plants(first: 1) { nodes { code } } notificationUnreadCount }")
+    await ask(live, tenant, "{ plants(first: 1) { nodes { code } } me { user { id } } }")
+    await ask(live, tenant, "{ me { user { id } } }")
     assert [now - then for now, then in zip(counted(), before, strict=True)] == [1, 1, 1]
 
 

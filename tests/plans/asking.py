@@ -58,7 +58,7 @@ class Asking:
         slow = await self.answer(actor, document, given, plans=False, name=name)
         fast = await self.answer(actor, document, given, plans=True, name=name)
         prepared = self._operation(document, name).prepared
-        return Answers(slow, fast, all(plan.roots and not plan.left for plan in prepared.plans))
+        return Answers(slow, fast, all((plan.roots or plan.calls) and not plan.left for plan in prepared.plans))
 
     def _operation(self, document: str, name: str | None) -> Operation:
         return named(self.documents.known(document) or self.documents.read(document), name)

@@ -150,12 +150,16 @@ class Writer:
                 given[argument] = self._given(declared.type, self._where(declared.type, 0))
             elif argument == "orderBy" and self._rng.random() < 0.5:
                 given[argument] = self._given(declared.type, self._order(declared.type))
-        if "first" in definition.args:
+        if "last" in definition.args:
             size = self._rng.choice(["first", "first", "last"])
             given[size] = self._given(definition.args[size].type, self._rng.randint(1, 6))
             if self._rng.random() < 0.02:
                 cursor = "after" if size == "first" else "before"
                 given[cursor] = self._given(definition.args[cursor].type, self._rng.choice([None, "WyJ4Il0"]))
+        else:
+            for argument, declared in definition.args.items():
+                if is_leaf_type(_nullable(declared.type)) and self._rng.random() < 0.3:
+                    given[argument] = self._given(declared.type, self._plain(get_named_type(declared.type)))
         return f"({', '.join(f'{k}: {v}' for k, v in given.items())})" if given else ""
 
     def _by(self, type_: Any) -> str:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import func, select, text
+from sqlalchemy import bindparam, func, select, text
 
 from db.queue import Queue, enqueue_many
 from db.refusal import NotFound, NotPermitted
@@ -90,11 +90,15 @@ async def notify(
 
 async def unread(tx: ReadTx, user_id: int | None) -> int:
     """How many the caller has not read; a program has none."""
-    statement = select(func.count()).where(
-        Notification.organization_id == tx.org, Notification.user_id == user_id, Notification.read_at.is_(None),
-        Notification.in_app,
-    )  # fmt: skip
-    return int(await tx.scalar(statement))
+    return int(await tx.scalar(_UNREAD, {"org": tx.org, "user": user_id}))
+
+
+_UNREAD = select(func.count()).where(
+    Notification.organization_id == bindparam("org"),
+    Notification.user_id == bindparam("user"),
+    Notification.read_at.is_(None),
+    Notification.in_app,
+)
 
 
 async def mark_read(tx: WriteTx, ids: Sequence[int], *, now: datetime) -> list[Notification]:

@@ -42,7 +42,10 @@ async def get_setting(tx: ReadTx, key: str) -> Any:
 
 async def rows(tx: ReadTx) -> dict[str, Setting]:
     """What the organization has ever set, by key."""
-    return {row.key: row for row in await tx.scalars(select(Setting).where(Setting.organization_id == tx.org))}
+    return {row.key: row for row in await tx.scalars(_SET, {"org": tx.org})}
+
+
+_SET = select(Setting).where(Setting.organization_id == bindparam("org"))
 
 
 async def put(tx: WriteTx, key: str, value: rules.Value, *, version: int, now: datetime) -> None:

@@ -98,4 +98,16 @@ begin
         jsonb_build_object('production_log', v_log, 'operation', v_operation, 'work_order', v_order));
     return v_operation;
 end $$;
+
+-- bench.status_counts() and bench.unread_count(): what our workOrderStatusCounts and notificationUnreadCount count.
+create function bench.status_counts() returns table (status text, count bigint) stable language sql as $$
+    select s.status, count(w.id)
+    from unnest(array['planned', 'released', 'in_progress', 'on_hold', 'completed', 'closed', 'cancelled']) with ordinality s (status, place)
+    left join (select w.status, w.id from app.work_orders w where w.organization_id = app.org_id()) w using (status)
+    group by s.status, s.place order by s.place
+$$;
+create function bench.unread_count() returns bigint stable language sql as $$
+    select count(*) from app.notifications n
+    where n.organization_id = app.org_id() and n.user_id = nullif(current_setting('app.user_id'), '')::bigint and n.read_at is null and n.in_app
+$$;
 grant usage on schema bench to unison_app;

@@ -107,6 +107,16 @@ QUERIES = (
         YOGA: "mutation($operation: ID!, $key: String!)"
         ' { recordLog(operation: $operation, good: "1", key: $key) { operation { id quantityGood } } }',
     }, writes=True),
+    Query("F1", "orders by status, counted: a function", {
+        OURS: "{ counts: workOrderStatusCounts { status count } }",
+        POSTGRAPHILE: "{ counts: benchStatusCounts { nodes { status count } } }",
+        YOGA: "{ counts: statusCounts { status count } }",
+    }),
+    Query("F2", "what a person has not read: a function", {
+        OURS: "{ count: notificationUnreadCount }",
+        POSTGRAPHILE: "{ count: benchUnreadCount }",
+        YOGA: "{ count: unreadCount }",
+    }),
 )  # fmt: skip
 
 
@@ -228,6 +238,8 @@ def plain(value: Any, name: str = "") -> Any:
         return None
     if name == "id":
         return int(value) if value.isdigit() else int(base64.b64decode(value).rpartition(b":")[2])
+    if name == "count":
+        return int(value)
     if name.startswith("quantity"):
         return Decimal(value).normalize()
     if name.endswith("At"):

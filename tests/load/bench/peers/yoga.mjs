@@ -24,7 +24,9 @@ const typeDefs = /* GraphQL */ `
     plant: Plant project: Project operations(first: Int!): [Operation!]!
   }
   type WorkOrders { totalCount: Int! nodes: [WorkOrder!]! }
-  type Query { workOrder(id: ID!): WorkOrder workOrders(first: Int!, after: String, status: String, descending: Boolean): WorkOrders! }
+  type Query { workOrder(id: ID!): WorkOrder workOrders(first: Int!, after: String, status: String, descending: Boolean): WorkOrders!
+    statusCounts: [StatusCount!]! unreadCount: Int! }
+  type StatusCount { status: String! count: Int! }
   type Recorded { operation: Operation }
   type Mutation { recordLog(operation: ID!, good: String!, key: String!): Recorded }
 `;
@@ -92,6 +94,10 @@ const resolvers = {
       return (await work.query({ name: "order", text, values: [work.organization, id] })).rows[0] ?? null;
     },
     workOrders: (_, given) => given,
+    statusCounts: async (_, __, { work }) =>
+      (await work.query({ name: "counts", text: "select status, count::int from bench.status_counts()", values: [] })).rows,
+    unreadCount: async (_, __, { work }) =>
+      (await work.query({ name: "unread", text: "select bench.unread_count()::int as n", values: [] })).rows[0].n,
   },
   WorkOrders: {
     nodes: async ({ first, after, status, descending }, _, { work }) => {

@@ -51,7 +51,7 @@ async def test_the_callers_own_newest_first(house: House, tenant: Tenant, three:
     }
     assert {node["unreadCount"] for node in nodes} == {3}
     assert (found["notifications"]["totalCount"]["value"], found["notificationUnreadCount"]) == (3, 3)
-    assert len(statements.selects) == 5, "page, plants, one count for all nodes, total, unread"
+    assert len(statements.selects) == 6, "unread by both executors; page, plants, one count for all nodes, total"
 
 
 async def test_nobody_else_finds_it(house: House, tenant: Tenant, stranger: Tenant, three: list[str]):
