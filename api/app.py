@@ -129,7 +129,7 @@ def create_app(
     streams = Streams(graphql, hub, Slots(limits.subscriptions), asyncio.Semaphore(settings.pool_size // 2))
     page = ide.page if settings.development else None
     http = HttpEndpoint(graphql, authenticator, EventStream(streams, drain), door, page)
-    sockets = SocketEndpoint(streams, authenticator, drain, Slots(settings.max_sockets_per_principal))
+    sockets = SocketEndpoint(streams, authenticator, drain, Slots(limits.sockets))
 
     @asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
@@ -212,6 +212,7 @@ def limits_of(settings: Settings) -> Limits:
         operations_at_once=settings.max_operations_at_once or settings.pool_size,
         operations_waiting=settings.max_operations_waiting,
         subscriptions=settings.max_subscriptions_per_principal,
+        sockets=settings.max_sockets_per_principal,
     )
 
 

@@ -65,6 +65,7 @@ class Limits:
     operations_at_once: int = 10
     operations_waiting: int = 500
     subscriptions: int = 100
+    sockets: int = 20
 
 
 Own: TypeAlias = Mapping[int | None, Limits]

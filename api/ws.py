@@ -182,11 +182,12 @@ class Socket:
                 request_id=self._request_id,
                 client_ip=self._websocket.state.client_ip,
             )
-            self._stack.enter_context(self._to.sockets.taken(self._caller.key))
+            most = self._to.graphql.limits_of(self._caller.actor).sockets
+            self._stack.enter_context(self._to.sockets.taken(self._caller.key, most))
         except Rejected as rejected:
             raise Close(4429 if rejected.status == 429 else 4403, str(rejected)) from None
-        except Full:
-            raise Close(4429, f"At most {self._to.sockets.most} connections at once") from None
+        except Full as full:
+            raise Close(4429, f"At most {full.most} connections at once") from None
         actor = self._caller.actor
         logs.bind(organization=actor.organization_id, principal=actor.principal)
         await self._send({"type": "connection_ack"})

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from websockets.exceptions import ConnectionClosed
 
 from api.admission import Shed, Turns
 from api.limits import Limits
@@ -165,6 +166,27 @@ async def test_an_organization_holds_as_many_subscriptions_as_it_lets_itself(
             await subscribe(theirs, "subscription { ticks }", id=id)
         seen = [await receive(theirs) for _ in range(6)]
         assert {(message["id"], message["type"]) for message in seen} == {("1", "next"), ("2", "next")}
+
+
+async def test_an_organization_holds_as_many_sockets_as_it_lets_itself(
+    live: Live, house: House, tenant: Tenant, stranger: Tenant
+) -> None:
+    assert await put(house, tenant, sockets=1) == []
+    token = await live.token(tenant)
+    async with initialised(live, token) as mine:
+        await subscribe(mine, "subscription { ticks }", id="1")  # with what an operation costs come the limits
+        assert (await receive(mine))["type"] == "next"
+        with pytest.raises(ConnectionClosed) as refused:
+            async with initialised(live, token):
+                pass
+        assert refused.value.rcvd is not None
+        assert (refused.value.rcvd.code, refused.value.rcvd.reason) == (4429, "At most 1 connections at once")
+        async with (
+            initialised(live, await live.token(stranger)) as theirs,
+            initialised(live, await live.token(stranger)),
+        ):
+            await subscribe(theirs, "subscription { ticks }", id="1")
+            assert (await receive(theirs))["type"] == "next"
 
 
 async def test_a_limit_that_is_lifted_frees_the_line() -> None:

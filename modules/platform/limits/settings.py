@@ -40,6 +40,7 @@ LIMITS: Final = {
     "operations_at_once": Limit("Operations that run at once in each process", 1, "MAX_OPERATIONS_AT_ONCE"),
     "operations_waiting": Limit("Operations that wait for their turn in each process", 0, "MAX_OPERATIONS_WAITING"),
     "subscriptions": Limit("Subscriptions of one user or app in each process", 1, "MAX_SUBSCRIPTIONS_PER_PRINCIPAL"),
+    "sockets": Limit("Sockets of one user or app in each process", 1, "MAX_SOCKETS_PER_PRINCIPAL"),
 }
 
 
