@@ -21,7 +21,7 @@ from schema.feed import Cursor
 from schema.ids import encode
 from tests.api.conftest import Live, serving
 from tests.api.floor import Floor
-from tests.api.test_groups import PROJECTS, members
+from tests.api.grouping import PROJECTS, members
 from tests.api.test_own_limits import GRAPHQL, put, refusal
 from tests.api.test_sockets import initialised, receive, subscribe
 from tests.conftest import Urls
