@@ -4,14 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-import time
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
-import asyncpg
 import httpx
 import pytest
 
@@ -21,13 +17,9 @@ from api.buckets import Allowance
 from api.leases import within
 from api.limits import Limits
 from api.settings import Settings
-from db.actor import EVERYWHERE
-from db.outage import unavailable
-from db.session import CONTEXT, Database, TookTooLong
 from modules.platform.public import LIMITS
-from tests.api.conftest import Live, serving, settings
+from tests.api.conftest import Live, settings
 from tests.api.test_trusted import register
-from tests.conftest import Urls
 from tests.support import House, Tenant
 
 SET = """mutation ($input: SettingSetInput!) {
@@ -192,88 +184,3 @@ async def test_a_change_is_seen_by_who_sends_nothing_but_what_is_refused(
     async with asyncio.timeout(5):
         while refusal(await live.post(dear, token=token)) is not None:
             await asyncio.sleep(0.01)
-
-
-# --- time -----------------------------------------------------------------------------------------------------------------
-
-
-async def test_an_operation_ends_at_its_organizations_time(
-    urls: Urls, database: Database, house: House, tenant: Tenant, stranger: Tenant
-) -> None:
-    assert await put(house, tenant, operation_seconds=1) == []
-    async with serving(urls, database, operation_timeout_seconds=3) as live:
-        mine, theirs = await live.token(tenant), await live.token(stranger)
-        began = time.monotonic()
-
-        async def asked(token: str) -> tuple[dict[str, Any] | None, float]:
-            answer = await live.post("{ slow }", token=token, headers=GRAPHQL)
-            assert answer.status_code == 504
-            return refusal(answer), time.monotonic() - began
-
-        (short, soon), (long, late) = await asyncio.gather(asked(mine), asked(theirs))
-    assert short is not None
-    assert (short["code"], short["limit"], short["retryable"]) == ("OPERATION_TIMEOUT", 1, True)
-    assert long is not None
-    assert (long["code"], long["limit"]) == ("OPERATION_TIMEOUT", 3)
-    assert soon < 2.9 < late
-
-
-@asynccontextmanager
-async def locked(admin_url: str) -> AsyncIterator[None]:
-    """Nobody can read plants meanwhile."""
-    connection = await asyncpg.connect(admin_url)
-    try:
-        async with connection.transaction():
-            await connection.execute("lock table app.plants in access exclusive mode")
-            yield
-    finally:
-        await connection.close()
-
-
-@pytest.mark.parametrize(
-    "document",
-    [
-        "{ plants(first: 1) { nodes { id } } }",
-        "{ echo plants(first: 1) { nodes { id } } }",
-    ],
-    ids=["a lone statement", "in the operation's transaction"],
-)
-async def test_a_statement_ends_at_its_organizations_time(
-    live: Live, urls: Urls, house: House, tenant: Tenant, stranger: Tenant, document: str
-) -> None:
-    assert await put(house, tenant, statement_milliseconds=200) == []
-    mine, theirs = await live.token(tenant), await live.token(stranger)
-    for token in (mine, theirs):  # who they are, and what their organizations have set, is known from here on
-        assert (await live.post("{ whoami }", token=token)).status_code == 200
-    async with locked(urls.admin):
-        waiting = asyncio.create_task(live.post(document, token=theirs))
-        stopped = await live.post(document, token=mine)
-        assert not waiting.done()
-    told = refusal(stopped)
-    assert told is not None
-    assert (told["code"], told["limit"], told["retryable"]) == ("OPERATION_TIMEOUT", 0.2, True)
-    assert stopped.json()["data"]["plants"] is None
-    for answer in (await waiting, await live.post(document, token=mine)):
-        assert len(answer.json()["data"]["plants"]["nodes"]) == 1
-    assert live.app.state.database.connections.taken == 0
-
-
-async def test_a_statement_that_is_stopped_leaves_its_connection_clean(
-    urls: Urls, tenant: Tenant, stranger: Tenant, admin: asyncpg.Connection
-) -> None:
-    own = {tenant.organization_id: Limits(statement_milliseconds=100)}
-    database = Database.connect(urls.app, pool_size=1, own=own)
-    lone, running = (
-        f"{CONTEXT} select pg_sleep(8.5) from context",
-        "select count(*) from pg_stat_activity where state = 'active' and query like '%pg_sleep(8.5)%' and pid <> pg_backend_pid()",
-    )
-    for _ in range(3):
-        with pytest.raises(TookTooLong) as stopped:
-            await database.fetchrow(tenant.actor(), EVERYWHERE, lone, [])
-        assert stopped.value.seconds == 0.1
-        assert unavailable(stopped.value), "the same may be sent again"
-        assert await admin.fetchval(running) == 0
-        assert database.connections.idle == 1
-        short = f"{CONTEXT} select pg_sleep(0.3), org from context"
-        assert (await database.fetchrow(stranger.actor(), EVERYWHERE, short, []))["org"] == stranger.organization_id
-    await database.close()

@@ -11,7 +11,7 @@ import pytest
 
 from tests.api.conftest import Live
 from tests.api.floor import Floor
-from tests.api.test_groups import PROJECTS, members, only_plant
+from tests.api.grouping import PROJECTS, members, only_plant
 from tests.api.test_sockets import initialised, receive, subscribe
 from tests.support import Statements, Tenant
 

@@ -13,7 +13,7 @@ from websockets.asyncio.client import ClientConnection, connect
 
 from tests.api.conftest import Live
 from tests.api.floor import Floor
-from tests.api.test_groups import members
+from tests.api.grouping import members
 from tests.api.test_sockets import PROTOCOL, initialised, receive, send, subscribe
 from tests.support import Tenant
 

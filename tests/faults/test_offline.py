@@ -26,7 +26,7 @@ from tests.api.conftest import settings
 from tests.conftest import SECRET, Urls
 from tests.faults.conftest import REPOSITORY
 from tests.modules.production.shop import Shop
-from tests.schema.test_offline import batch, report
+from tests.schema.offline.batches import batch, report
 from tests.support import Tenant
 
 APPLY = """mutation($input: OfflineBatchApplyInput!) { offlineBatchApply(input: $input) {

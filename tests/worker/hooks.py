@@ -80,3 +80,15 @@ async def endpoint(
     answer = (await house.data(tenant.actor(), CREATE, {"input": given}))["webhookEndpointCreate"]
     assert answer["errors"] == [], answer
     return Endpoint(house, tenant, answer["webhookEndpoint"]["id"], made, answer["secret"])
+
+
+async def paused(hook: Endpoint) -> bool:
+    return bool((await hook.shown())["status"] == "PAUSED")
+
+
+async def queue_empty(admin: asyncpg.Connection) -> bool:
+    return await admin.fetchval("select count(*) from pgmq.q_webhooks") == 0
+
+
+async def statuses(hook: Endpoint, wanted: list[str]) -> bool:
+    return await hook.statuses() == wanted

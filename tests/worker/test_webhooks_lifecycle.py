@@ -1,31 +1,23 @@
-"""Endpoints over time: paused and resumed, given up, replayed, with other secrets, with fewer rights."""
+"""Endpoints over time: paused and resumed, given up, with other secrets, with fewer rights."""
 
 from __future__ import annotations
 
-import asyncio
-from datetime import timedelta
 from typing import Any
 
 import asyncpg
 import pytest
 
 from db.session import Database
-from modules.platform.webhooks import deliveries
-from schema.feed import Cursor
 from schema.ids import encode
 from tests.api.floor import Floor
 from tests.conftest import Urls
 from tests.support import House, Tenant
-from tests.worker.hooks import Endpoint, endpoint
+from tests.worker.hooks import Endpoint, endpoint, paused, queue_empty, statuses
 from tests.worker.receiver import Received, delivering, receiving
-from tests.worker.test_relay import EVENT, until
+from tests.worker.test_relay import until
 from tests.worker.test_webhooks import positions, told
 
 pytestmark = pytest.mark.usefixtures("empty")
-
-
-async def paused(hook: Endpoint) -> bool:
-    return bool((await hook.shown())["status"] == "PAUSED")
 
 
 async def test_paused_nothing_is_sent_and_resumed_it_goes_on_where_it_stopped(
@@ -40,7 +32,7 @@ async def test_paused_nothing_is_sent_and_resumed_it_goes_on_where_it_stopped(
         assert (await hook.do("Pause"))["errors"][0]["code"] == "INVALID_TRANSITION"
         for n in range(4):
             await floor.change("machines", machine, name=f"n{n}")
-        await until(lambda: _queue_empty(admin))  # what was queued found the endpoint paused
+        await until(lambda: queue_empty(admin))  # what was queued found the endpoint paused
         tried = len(receiver.received)
         await floor.settled()
         assert [one["status"] for one in await hook.deliveries()] == ["PENDING"]
@@ -51,10 +43,6 @@ async def test_paused_nothing_is_sent_and_resumed_it_goes_on_where_it_stopped(
         await until(lambda: len(receiver.accepted) == 5)
     assert positions(receiver.accepted) == await told(admin, machine)
     assert receiver.accepted[0].id == receiver.received[0].id
-
-
-async def _queue_empty(admin: asyncpg.Connection) -> bool:
-    return await admin.fetchval("select count(*) from pgmq.q_webhooks") == 0
 
 
 async def test_a_receiver_that_is_gone_is_paused_at_once(
@@ -75,7 +63,7 @@ async def test_what_fails_for_a_day_is_paused_and_what_dies_is_shown(
     async with receiving(lambda _: 503) as receiver, delivering(urls, database, house):
         hook = await endpoint(house, admin, tenant, receiver.url)
         await floor.machine()
-        await until(lambda: _statuses(hook, ["DEAD"]))
+        await until(lambda: statuses(hook, ["DEAD"]))
         (dead,) = await hook.deliveries()
         assert dead["attemptCount"] == len(dead["attempts"]["nodes"]) == 4
         assert dead["lastError"] == "The receiver answered 503"
@@ -89,58 +77,6 @@ async def test_what_fails_for_a_day_is_paused_and_what_dies_is_shown(
         await floor.machine()
         await until(lambda: paused(hook))
         assert (await hook.shown())["pausedReason"] == "FAILING"
-
-
-async def test_redelivered_and_replayed_under_the_same_ids(
-    urls: Urls, database: Database, house: House, admin: asyncpg.Connection, tenant: Tenant
-):
-    floor = Floor(admin, tenant)
-    async with receiving() as receiver, delivering(urls, database, house):
-        hook = await endpoint(house, admin, tenant, receiver.url)
-        machine = await floor.machine()
-        for n in range(3):
-            await floor.change("machines", machine, name=f"n{n}")
-        await until(lambda: _statuses(hook, ["DELIVERED"] * 4))
-        first = [one.id for one in receiver.accepted]
-        second = (await hook.deliveries())[1]
-        answer = await hook.call(
-            "webhookDeliveryRedeliver", "WebhookDeliveryRedeliverInput", "errors { code }", id=second["id"]
-        )
-        assert answer["errors"] == []
-        await until(lambda: len(receiver.accepted) == 5)
-        assert receiver.accepted[4].id == second["reference"]
-        await until(lambda: _statuses(hook, ["DELIVERED"] * 4))
-        cursor = receiver.accepted[0].body["data"]["cursor"]
-        assert (await hook.do("Replay", "WebhookEndpointReplay", **{"from": {"cursor": cursor}}))["errors"] == []
-        await until(lambda: len(receiver.accepted) == 8)
-        assert [one.id for one in receiver.accepted[5:]] == first[1:]
-        await until(lambda: _statuses(hook, ["DELIVERED"] * 4))
-        since = {"from": {"time": "2026-01-01T00:00:00Z"}}
-        assert (await hook.do("Replay", "WebhookEndpointReplay", **since))["errors"] == []
-        await until(lambda: len(receiver.accepted) == 12)
-        assert [one.id for one in receiver.accepted[8:]] == first
-        future = {"from": {"cursor": str(Cursor(10**12))}}
-        refused = await hook.do("Replay", "WebhookEndpointReplay", **future)
-        assert refused["errors"][0]["code"] == "VALIDATION_FAILED"
-
-
-async def test_of_what_the_log_has_forgotten_it_is_told_that_it_is_missing(
-    urls: Urls, database: Database, house: House, admin: asyncpg.Connection, tenant: Tenant
-):
-    async with receiving() as receiver:
-        hook = await endpoint(house, admin, tenant, receiver.url)
-        await admin.execute(
-            "update app.webhook_progress set pos = -10 where organization_id = $1", tenant.organization_id
-        )
-        async with delivering(urls, database, house):
-            await until(lambda: len(receiver.accepted) == 1)
-            (missing,) = receiver.accepted
-            assert missing.body["data"]["resyncRequired"] is True
-            assert missing.signed_by(hook.secret)
-            machine = await Floor(admin, tenant).machine()
-            await until(lambda: len(receiver.accepted) == 2)
-    assert Cursor.of(missing.body["data"]["cursor"]).pos < Cursor.of(receiver.accepted[1].body["data"]["cursor"]).pos
-    assert receiver.accepted[1].entity == encode("Machine", machine)
 
 
 async def test_a_rotated_secret_signs_along_until_its_time_is_over(
@@ -177,7 +113,7 @@ async def test_a_ping_reaches_a_paused_endpoint_once(
         await hook.do("Pause")
         answer = await hook.call("webhookEndpointTest", "WebhookEndpointTestInput", "errors { code }", id=hook.id)
         assert answer["errors"] == []
-        await until(lambda: _statuses(hook, ["DEAD"]))
+        await until(lambda: statuses(hook, ["DEAD"]))
         assert len(receiver.received) == 1
         assert receiver.received[0].body["type"] == "ping"
         assert receiver.received[0].signed_by(hook.secret)
@@ -199,7 +135,7 @@ async def test_each_key_is_told_what_it_may_see_and_no_more(
         one, two, other = await floor.machine(0), await floor.machine(1), await foreign.machine(0)
         await until(lambda: len(everywhere.accepted) == 2)
         await until(lambda: len(second.accepted) == len(abroad.accepted) == 1)
-        await until(lambda: _statuses(hook, ["DELIVERED"]))
+        await until(lambda: statuses(hook, ["DELIVERED"]))
         await floor.settled()
     assert {one.entity for one in everywhere.accepted} == {encode("Machine", one), encode("Machine", two)}
     assert second.accepted[0].entity == encode("Machine", two)
@@ -216,7 +152,7 @@ async def test_what_has_left_the_keys_sight_is_skipped(
         machine = await floor.machine(0)
         await until(lambda: len(receiver.received) >= 1)
         await floor.change("machines", machine, plant_id=tenant.plants[1])
-        await until(lambda: _statuses(hook, ["SKIPPED"]))
+        await until(lambda: statuses(hook, ["SKIPPED"]))
 
 
 @pytest.mark.parametrize(
@@ -241,7 +177,7 @@ async def test_without_rights_the_endpoint_pauses(
         await until(lambda: paused(hook))
         tried = len(receiver.received)
         await Floor(admin, tenant).machine()
-        await until(lambda: _queue_empty(admin))
+        await until(lambda: queue_empty(admin))
         assert (await hook.shown())["pausedReason"] == "NO_RIGHTS"
         assert len(receiver.received) <= tried + 1  # one may have been under way
         assert (await hook.do("Resume"))["errors"][0]["code"] == "VALIDATION_FAILED"
@@ -258,63 +194,3 @@ async def test_archived_it_is_told_of_nothing(
         await until(lambda: len(other.accepted) == 1)
         assert receiver.received == []
         assert (await hook.do("Resume"))["errors"][0]["code"] == "ARCHIVED"
-
-
-async def _statuses(hook: Endpoint, wanted: list[str]) -> bool:
-    return await hook.statuses() == wanted
-
-
-async def test_what_cannot_be_sent_waits_in_the_log(
-    urls: Urls, database: Database, house: House, admin: asyncpg.Connection, tenant: Tenant,
-    monkeypatch: pytest.MonkeyPatch,
-):  # fmt: skip
-    """A receiver that is down does not fill the queue: so many deliveries are open, the other events are not lost."""
-    monkeypatch.setattr(deliveries, "MOST_OPEN", 10)
-    floor = Floor(admin, tenant)
-    async with receiving(lambda _: 500) as receiver, delivering(urls, database, house, delays=(0.05,) * 200):
-        hook = await endpoint(house, admin, tenant, receiver.url)
-        machine = await floor.machine()
-        for n in range(30):
-            await floor.change("machines", machine, name=f"n{n}")
-        newest = await floor.settled()
-        await until(lambda: _statuses(hook, ["PENDING"] * 10))
-        await asyncio.sleep(0.3)
-        assert len(await hook.deliveries()) == 10
-        assert Cursor.of((await hook.shown())["progress"]["cursor"]).pos < newest
-        receiver.answer = lambda _: 200
-        await until(lambda: len(positions(receiver.accepted)) == 31, 30)
-    assert positions(receiver.accepted) == await told(admin, machine)
-
-
-async def test_an_endpoint_with_nothing_to_tell_does_not_fall_behind(
-    urls: Urls, house: House, admin: asyncpg.Connection, tenant: Tenant
-):
-    hook = await endpoint(house, admin, tenant, "https://hooks.example.com/")
-    await admin.execute(EVENT, 1_100)
-    while await admin.fetchval("select ev.relay(500)"):
-        pass
-    events = await asyncpg.connect(urls.events)
-    try:
-        due = await events.fetch("select * from ev.webhooks_due(10000)")
-    finally:
-        await events.close()
-    assert tenant.organization_id not in {row["organization_id"] for row in due}
-    newest = await admin.fetchval("select pos from ev.head")
-    assert Cursor.of((await hook.shown())["progress"]["cursor"]).pos == newest
-
-
-async def test_a_time_before_the_log_is_told_apart_from_one_within(admin: asyncpg.Connection):
-    await admin.execute(EVENT, 3)
-    await admin.execute("select ev.relay(500)")
-    transaction = admin.transaction()
-    await transaction.start()
-    try:
-        ask = "select * from app.event_position_at($1)"
-        last = await admin.fetchrow("select pos, logged_at from ev.log order by pos desc limit 1")
-        assert tuple(await admin.fetchrow(ask, last["logged_at"] + timedelta(seconds=1))) == (last["pos"], True)
-        first = await admin.fetchrow("select pos, logged_at from ev.log order by pos limit 1")
-        assert tuple(await admin.fetchrow(ask, first["logged_at"] - timedelta(days=1))) == (0, True)
-        await admin.execute("delete from ev.log where pos = $1", first["pos"])
-        assert tuple(await admin.fetchrow(ask, first["logged_at"] - timedelta(days=1))) == (1, False)
-    finally:
-        await transaction.rollback()

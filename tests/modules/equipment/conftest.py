@@ -61,3 +61,7 @@ async def floor(database: Database, tenant: Tenant) -> Floor:
                 )
             )
     return Floor(database, tenant, now, made[0], made[1], jam.id, repair.id, end.id)
+
+
+def iso(moment: datetime) -> str:
+    return moment.isoformat().replace("+00:00", "Z")
