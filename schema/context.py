@@ -205,6 +205,7 @@ class Context:
     async def renew(self) -> None:
         """End the read transaction and forget what was loaded."""
         if "_lock" in self.__dict__:  # something was read
+            self.loaders.stop()
             async with self._lock:
                 await self._end()
         self.loaders.forget()

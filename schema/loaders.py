@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, TypeAlias
@@ -39,9 +40,15 @@ class Loaders:
     def __init__(self, context: Context) -> None:
         self._context = context
         self._made: dict[Any, DataLoader[Any, Any]] = {}
+        self._reading: set[asyncio.Task[Any]] = set()
 
     def forget(self) -> None:
         self._made.clear()
+
+    def stop(self) -> None:
+        """Nobody waits any more for what is being read: a batch is a task of its own, and does not end with who asked."""
+        for task in self._reading:
+            task.cancel()
 
     def one(self, node: type[Node]) -> DataLoader[int, Any]:
         """Objects by key; null for a key that does not exist for the caller."""
@@ -69,8 +76,14 @@ class Loaders:
         if name not in self._made:
 
             async def batch(keys: list[Any]) -> list[Any]:
-                async with self._context.read(node.__declared__.permission) as tx:
-                    return await read(tx, keys)
+                task = asyncio.current_task()
+                assert task is not None
+                self._reading.add(task)
+                try:
+                    async with self._context.read(node.__declared__.permission) as tx:
+                        return await read(tx, keys)
+                finally:
+                    self._reading.discard(task)
 
             self._made[name] = DataLoader(batch, max_batch_size=1_000)
         return self._made[name]
