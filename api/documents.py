@@ -41,8 +41,6 @@ CACHED_LENGTH = 32_768
 """Longer sources are mostly comments and are parsed each time."""
 MOST_CHARACTERS = 600_000
 """Of the documents kept: what is made of one takes 100 to 175 times its length, so about 100 MiB at the most."""
-PLAN_CHARACTERS = 100
-"""A plan of an operation takes about as much as so many characters of a document."""
 _UNCOUNTED = (TokenKind.SOF, TokenKind.EOF, TokenKind.COMMENT)
 
 
@@ -91,7 +89,7 @@ class Operations(Mapping[str | None, Operation]):
     @property
     def weight(self) -> int:
         """What it takes to keep them, in characters of a document: the text, and the plans made of it by now."""
-        return self._length + PLAN_CHARACTERS * sum(one.prepared.kept for one in self._made.values())
+        return self._length + sum(one.prepared.weight for one in self._made.values())
 
     def __getitem__(self, name: str | None) -> Operation:
         operation = self._made.get(name)

@@ -11,6 +11,7 @@ from graphql import FieldNode, GraphQLError, GraphQLSyntaxError, VariableDefinit
 from strawberry.exceptions import StrawberryInputCoercionError
 
 from db.connections import PoolTimeout
+from db.refusal import Refused
 from db.session import TookTooLong
 from schema.faults import Fault
 
@@ -122,6 +123,9 @@ def failure(cause: BaseException) -> GraphQLError | None:
     for error in _chain(cause):
         if isinstance(error, Fault):
             return GraphQLError(error.message, extensions=error.extensions)
+        if isinstance(error, Refused):  # by a query, which has no payload to say it in
+            argument = {"argument": ".".join(error.path)} if error.path else {}
+            return coded(error.code, error.message, retryable=error.retryable, **argument)
         if isinstance(error, TookTooLong):
             said = f"A statement took longer than {error.seconds:g} seconds and was stopped"
             return coded("OPERATION_TIMEOUT", said, limit=error.seconds)

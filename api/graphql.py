@@ -193,8 +193,8 @@ class GraphQL:
             result = await result
         rest = cast(ExecutionResult, result)
         if planned is None or rest.data is None:
-            return rest
-        return ExecutionResult({**planned.data, **rest.data}, [*planned.errors, *(rest.errors or [])] or None)
+            return _in_order(rest.data, rest.errors or [])
+        return _in_order({**planned.data, **rest.data}, [*planned.errors, *(rest.errors or [])])
 
     def context(
         self, actor: Actor, request: Request, *, turns: asyncio.Semaphore | None = None, together: bool = False
@@ -217,6 +217,14 @@ class GraphQL:
         if context.extensions:
             payload["extensions"] = context.extensions
         return Answer(payload, executed=True)
+
+
+def _in_order(data: dict[str, Any] | None, errors: list[GraphQLError]) -> ExecutionResult:
+    """Errors in the order of the document's root fields: they come in that in which fields fail."""
+    if data is not None and len(errors) > 1:
+        places = {key: place for place, key in enumerate(data)}
+        errors = sorted(errors, key=lambda error: places.get(str(error.path[0]), -1) if error.path else -1)
+    return ExecutionResult(data, errors or None)
 
 
 def refused(

@@ -54,6 +54,7 @@ PARTS: Mapping[Callable[..., Any], tuple[str, ...]] = {quantity: ("value", "unit
 
 MOST_OBJECTS = 150
 """Fragments that spread fragments multiply: each place they end up at is a subselect of its own."""
+MOST_KEYS = 1_500  # each key of the answer is made by something that is kept with the plan
 
 
 class Collector:
@@ -71,6 +72,7 @@ class Collector:
         self.arguments: list[Arguments] = []
         self.nodes: list[Any] = []
         """Every type the plan reads, for the permissions it reads them under."""
+        self.keys = 0  # of the answer
 
     @property
     def permissions(self) -> frozenset[str | None]:
@@ -83,7 +85,7 @@ class Collector:
         return collect_fields(self._schema, self._fragments, self._variables, root, self._operation).grouped_field_set
 
     def root(self, key: str, details: list[FieldDetails]) -> Root | Call:
-        """One root field's tree; what it added is taken back where it is not planned."""
+        """One root field's tree; what it added is taken back where it is not planned, but what it took to find out counts."""
         pages, nodes = len(self.arguments), len(self.nodes)
         try:
             return self._root(short(key), details)
@@ -171,9 +173,11 @@ class Collector:
         return Selected(node, fields)
 
     def below(self, parent: GraphQLObjectType, details: list[FieldDetails]) -> dict[str, list[FieldDetails]]:
-        return collect_subfields(
-            self._schema, self._fragments, self._variables, self._operation, parent, details
-        ).grouped_field_set
+        found = collect_subfields(self._schema, self._fragments, self._variables, self._operation, parent, details)
+        self.keys += len(found.grouped_field_set)
+        if self.keys > MOST_KEYS:
+            raise NotPlanned("more keys than one plan should hold")
+        return found.grouped_field_set
 
     def _field(self, parent: GraphQLObjectType, node: Any, key: str, details: list[FieldDetails]) -> Any:
         key, name = short(key), details[0].node.name.value

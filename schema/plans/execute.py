@@ -6,7 +6,7 @@ from collections import OrderedDict
 from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
 from functools import cached_property
-from itertools import product
+from itertools import chain, product
 from typing import Any, ClassVar
 
 import asyncpg
@@ -28,7 +28,7 @@ from db.actor import Scope
 from schema.context import Context
 from schema.faults import Fault
 from schema.plans.arguments import Variables
-from schema.plans.call import Call
+from schema.plans.call import Call, outcomes
 from schema.plans.collect import Collector
 from schema.plans.deciding import Deciding, deciding
 from schema.plans.finish import finisher
@@ -40,6 +40,10 @@ from schema.write import Posted
 
 MOST_PLANS = 32
 """Kept of one operation: directives that depend on many variables make many."""
+PLAN_CHARACTERS = 100
+"""A plan takes about as much as so many characters of a document,"""
+KEY_CHARACTERS = 4
+"""and each key of its answer as so many."""
 MOST_AHEAD = 3
 """More variables of directives have too many plans to make any before they are needed."""
 
@@ -62,9 +66,11 @@ class Prepared:
         return self._plans.values()
 
     @property
-    def kept(self) -> int:
-        """How many plans, those of mutations among them."""
-        return len(self._plans) + sum(len(one) for one in self._postings.values() if not isinstance(one, NotPlanned))
+    def weight(self) -> int:
+        """Of its plans, those of mutations among them, in characters of a document."""
+        postings = (one for made in self._postings.values() if not isinstance(made, NotPlanned) for one in made)
+        readings = chain(self._plans.values(), (posting.reading for posting in postings))
+        return sum(PLAN_CHARACTERS + KEY_CHARACTERS * reading.keys for reading in readings)
 
     async def run(self, given: Mapping[str, Any], context: Context) -> Answered | None:
         """The answer of the planned root fields, with what is left to the loaders; None where nothing was done and they
@@ -95,13 +101,15 @@ class Prepared:
         answered = Answered(dict.fromkeys(plan.order), rest=plan.rest, left=plan.left)
         if scope is not None and not await self._read(plan, scope, pages, context, answered):
             return None
-        for call, given in zip(plan.calls, arguments, strict=True):
-            try:
-                answered.data[call.key] = await call.value(given, context)
-            except Unplanned:
-                return None
-            except Exception as error:
-                answered.errors.append(located_error(error, call.nodes, [call.key]))
+        try:
+            found = await outcomes(plan.calls, arguments, context)
+        except Unplanned:
+            return None
+        for call, value in zip(plan.calls, found, strict=True):
+            if isinstance(value, Exception):
+                answered.errors.append(located_error(value, call.nodes, [call.key]))
+            else:
+                answered.data[call.key] = value
         return answered
 
     async def _read(
@@ -261,7 +269,7 @@ class Prepared:
         except UNFIT:  # the document itself is wrong: the loaders say how
             roots, calls, rest = [], [], []
         return Plan(
-            roots, collector.permissions, collector.arguments, constant, calls, list(grouped),
+            roots, collector.permissions, collector.arguments, constant, collector.keys, calls, list(grouped),
             self._only(rest) if rest else None, left,
         )  # fmt: skip
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from enum import Enum
+from asyncio import Future
+from collections.abc import Callable, Mapping, Sequence
+from types import CoroutineType
 from typing import Any
 
 from graphql import (
@@ -42,6 +43,12 @@ Below = Callable[[GraphQLObjectType, Details], dict[str, Details]]
 """What is asked of objects of a type, by response key."""
 
 
+NO_VALUES = (BaseException, CoroutineType, Future)
+"""Of no type: the executor raises or awaits them."""
+NO_LISTS = (str, bytes, Mapping)
+"""They can be gone through, and are no lists all the same."""
+
+
 # --- values of Python -------------------------------------------------------------------------------------------------
 
 
@@ -61,28 +68,45 @@ def made(
 def completed(graphql_type: Any, details: Details, below: Below) -> Callable[[Any], Any]:
     """Makes what the answer prints of a value of this type. NotPlanned where that takes more than a look at its attributes."""
     plain = _completed(get_nullable_type(graphql_type), details, below)
-    if not isinstance(graphql_type, GraphQLNonNull):
-        return lambda value: None if value is None else plain(value)
+    required = isinstance(graphql_type, GraphQLNonNull)
 
-    def required(value: Any) -> Any:
+    def complete(value: Any) -> Any:
         if value is None:
+            if required:
+                raise Unplanned
+            return None
+        if isinstance(value, NO_VALUES):
             raise Unplanned
         return plain(value)
 
-    return required
+    return complete
 
 
 def _completed(graphql_type: Any, details: Details, below: Below) -> Callable[[Any], Any]:
     if isinstance(graphql_type, GraphQLList):
         each = completed(graphql_type.of_type, details, below)
-        return lambda values: [each(value) for value in values]
+
+        def every(values: Any) -> list[Any]:
+            if isinstance(values, NO_LISTS):
+                raise Unplanned
+            return [each(value) for value in values]
+
+        return every
     if isinstance(graphql_type, GraphQLEnumType):
-        return lambda value: value.name if isinstance(value, Enum) else graphql_type.coerce_output_value(value)
+        enum, names = getattr(graphql_type, "wrapped_cls", None), {v.value: n for n, v in graphql_type.values.items()}
+        return lambda value: names[value.value] if type(value) is enum else graphql_type.coerce_output_value(value)
     if isinstance(graphql_type, GraphQLScalarType):
         return graphql_type.coerce_output_value
     if isinstance(graphql_type, GraphQLObjectType):
         members = [_member(graphql_type, key, group, below) for key, group in below(graphql_type, details).items()]
-        return lambda value: {key: read(value) for key, read in members}
+        fits: Any = graphql_type.is_type_of
+
+        def shown(value: Any) -> dict[str, Any]:
+            if fits is not None and not fits(value, None):
+                raise Unplanned
+            return {key: read(value) for key, read in members}
+
+        return shown
     raise NotPlanned(f"a value of the type {graphql_type}")
 
 

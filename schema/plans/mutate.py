@@ -153,7 +153,7 @@ def posting(collector: Collector, key: str, details: list[FieldDetails]) -> Post
     roots: list[tuple[Root, Sequence[FieldNode], Finish | None]] = [
         (root, nodes, finisher(root)) for _, root in objects
     ]
-    reading = Reading(roots, collector.permissions, collector.arguments, _constant(collector.arguments))
+    reading = Reading(roots, collector.permissions, collector.arguments, _constant(collector.arguments), collector.keys)
     return Posting(key, nodes, mutation, read, members, objects, reading)
 
 

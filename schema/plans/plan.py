@@ -33,6 +33,8 @@ class Reading:
     arguments: list[Arguments]
     constant: list[PageSql | None]
     """Pages whose arguments name no variable."""
+    keys: int
+    """Of the answer: as many things make it."""
 
     def pages(self, variables: VariableValues) -> list[PageSql]:
         return [
@@ -70,7 +72,7 @@ class Plan(Reading):
     """One query, for given values of the variables its directives name and given types of the ids that `node` and `nodes` are asked for."""
 
     calls: list[Call]
-    """Root fields with functions of their own, that run one after the other once the statement has been read."""
+    """Root fields with functions of their own, that run once the statement has been read."""
     order: list[str]
     """Of all root fields in the answer."""
     rest: DocumentNode | None

@@ -9,6 +9,7 @@ from typing import Any
 import httpx
 import pytest
 
+from schema.ids import encode
 from tests.api.conftest import Live
 from tests.support import Tenant
 
@@ -175,6 +176,17 @@ async def test_forbidden_names_the_permission(live: Live, tenant: Tenant) -> Non
     answer = await live.post("{ secret }", token=await live.token(tenant, "viewer"))
     assert answer.json()["errors"][0]["extensions"]["permission"] == "probe.secret"
     assert (await live.post("{ secret }", token=await live.token(tenant))).json()["data"] == {"secret": "told"}
+
+
+async def test_what_a_rule_refuses_a_query_has_its_code(live: Live, tenant: Tenant) -> None:
+    """A query has no payload to say it in."""
+    of = encode("User", tenant.users["viewer"])
+    asked = f'{{ sessions(userId: "{of}") {{ id }} unread: notificationUnreadCount }}'
+    answer = (await live.post(asked, token=await live.token(tenant, "planner"))).json()
+    assert answer["data"] == {"sessions": None, "unread": 0}
+    (error,) = answer["errors"]
+    told = {key: error["extensions"][key] for key in ("code", "argument", "retryable")}
+    assert told == {"code": "FORBIDDEN", "argument": "userId", "retryable": False}
 
 
 async def test_a_refused_document_has_no_data_entry_and_a_failed_field_keeps_its_neighbours(

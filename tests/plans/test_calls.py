@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import random
+import re
 from collections import Counter
+from enum import Enum
 from types import SimpleNamespace
 from typing import Any
 
@@ -12,8 +14,9 @@ import pytest
 from graphql import GraphQLNonNull, GraphQLSchema, parse, print_ast, validate
 
 from db.actor import Actor
+from modules.production.orders.rules import WorkOrderStatus
 from schema.context import Context
-from schema.plans.execute import Prepared
+from schema.plans.execute import KEY_CHARACTERS, Prepared
 from tests.isolation.conftest import Factory
 from tests.plans.asking import Asking
 from tests.plans.documents import Writer
@@ -108,6 +111,38 @@ async def test_what_a_function_refuses_is_told_at_its_field(factory: Factory, ac
     assert b'"path":["right"]' not in answers.fast
 
 
+async def test_errors_stand_in_the_order_of_the_document(factory: Factory, acme: Actor) -> None:
+    document = """{ late: recordAsOf(id: "junk", at: "2026-01-01T00:00:00Z") { entry { plant { id } } }
+      changes(topics: ["Nope"]) { hasMore } sessions(userId: "junk") { id } }"""
+    answers = await Asking(factory.house).both(acme, document)
+    assert answers.fast == answers.slow
+    assert re.findall(rb'"path":\["(\w+)"\]', answers.fast) == [b"late", b"changes", b"sessions"]
+
+
+@pytest.mark.parametrize(
+    "document",
+    [
+        "{ settings { key value { text } } settings { version value { integer } } }",
+        '{ sessions(userId: "junk") { id } sessions(userId: "junk") { device } }',
+        "{ settings { key } plants(first: 9999) { nodes { id } } }",
+        'query($from: DateTime = "2026-01-01T00:00:00Z", $id: ID = "x") { settings { key }'
+        ' machineUtilization(by: {machine: $id}, from: $from, to: "2026-02-01T00:00:00Z") { __typename } }',
+    ],
+    ids=["asked twice", "fails at two places", "a page that is wrong", "null where none may be"],
+)
+async def test_the_same_is_said_of(factory: Factory, acme: Actor, document: str) -> None:
+    answers = await Asking(factory.house).both(acme, document, {"from": None} if "$from" in document else {})
+    assert answers.fast == answers.slow
+
+
+async def test_links_of_files_are_signed_by_plan(factory: Factory, acme: Actor) -> None:
+    found = await answered(
+        prepared(factory.house, "{ files { nodes { filename download { url } } } }"), factory.house, acme
+    )
+    assert found.left == {}
+    assert found.data["files"]["nodes"][0]["download"] is None, "this house has no storage"
+
+
 async def test_a_field_with_a_function_of_its_own_is_left(factory: Factory, acme: Actor) -> None:
     document = "{ me { allPlants user { fullName } } unread: notificationUnreadCount }"
     found = await answered(prepared(factory.house, document), factory.house, acme)
@@ -117,25 +152,100 @@ async def test_a_field_with_a_function_of_its_own_is_left(factory: Factory, acme
     assert answers.fast == answers.slow
 
 
+async def test_a_document_may_ask_for_more_keys_than_a_plan_holds(factory: Factory, acme: Actor) -> None:
+    several = [
+        " ".join(f"{name}{n}: {field}" for n in range(10))
+        for name, field in (("a", "statuses { ...S }"), ("b", "time { ...T }"))
+    ]
+    document = f"""query($plant: ID!, $at: DateTime!) {{ machineUtilization(by: {{plant: $plant}}, from: $at, to: $at) {{
+      {" ".join(f"c{n}: machines {{ ...M }}" for n in range(10))} }} }}
+      fragment M on MachineTime {{ {several[1]} }} fragment T on TimeInStatus {{ {several[0]} }}
+      fragment S on StatusTime {{ status seconds }}"""
+    one = prepared(factory.house, document)
+    variables = one._declared.values({"plant": "UGxhbnQ6MQ==", "at": "2026-01-01T00:00:00Z"})
+    assert one.plan(variables).left == {"machineUtilization": "more keys than one plan should hold"}  # type: ignore[arg-type]
+
+
+async def test_a_plan_weighs_by_its_keys(factory: Factory, acme: Actor) -> None:
+    few, many = (
+        prepared(factory.house, COUNTS),
+        prepared(factory.house, COUNTS.replace("count", "count a: count b: count")),
+    )
+    for one in (few, many):
+        await answered(one, factory.house, acme)
+    assert many.weight - few.weight == 2 * KEY_CHARACTERS
+
+
+# --- functions that do not fit ----------------------------------------------------------------------------------------
+
+
 async def test_a_function_that_asks_for_more_than_the_context_is_left(factory: Factory, acme: Actor) -> None:
+    asked = 0
+
     async def curious(info: Any, plant_id: Any = None) -> Any:
-        return info.path
+        nonlocal asked
+        asked += 1
+        try:
+            return [SimpleNamespace(status=info.path, count=1)]
+        except Exception:
+            return []
 
     one = prepared(factory.house, COUNTS)
     (call,) = (await _plan(one, factory.house, acme)).calls
     call.run = curious
     assert await answered(one, factory.house, acme) is None
+    assert await answered(one, factory.house, acme) is None
+    assert asked == 1, "the plan knows by then"
 
 
-@pytest.mark.parametrize("value", [None, "no status"])
+class Other(Enum):
+    RELEASED = "released"
+
+
+def _counts(**given: Any) -> list[Any]:
+    return [SimpleNamespace(**{"status": WorkOrderStatus.PLANNED, "count": 1, **given})]
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        _counts(status=None), _counts(status="no status"), _counts(status=Other.RELEASED), _counts(count="many"),
+        _counts(count=ValueError("a text")), [ValueError("a text")], ValueError("a text"), "a text", {"a": 1},
+    ],
+    ids=repr,
+)  # fmt: skip
 async def test_a_value_that_does_not_fit_is_left(factory: Factory, acme: Actor, value: Any) -> None:
     async def wrong(info: Any, plant_id: Any = None) -> Any:
-        return [SimpleNamespace(status=value, count=1)]
+        return value
 
     one = prepared(factory.house, COUNTS)
     (call,) = (await _plan(one, factory.house, acme)).calls
     call.run = wrong
     assert await answered(one, factory.house, acme) is None
+
+
+async def test_an_object_of_another_type_is_left(factory: Factory, acme: Actor) -> None:
+    async def wrong(info: Any) -> Any:
+        return 5
+
+    one = prepared(factory.house, "{ organization { __typename } }")
+    (call,) = (await _plan(one, factory.house, acme)).calls
+    call.run = wrong
+    assert await answered(one, factory.house, acme) is None
+
+
+async def test_functions_run_at_once(factory: Factory, acme: Actor) -> None:
+    """Some wait for what others compute, as the cache does."""
+    met = asyncio.Barrier(2)
+
+    async def waiting(info: Any, plant_id: Any = None) -> Any:
+        async with asyncio.timeout(5), met:
+            return _counts()
+
+    one = prepared(factory.house, "{ a: workOrderStatusCounts { count } b: workOrderStatusCounts { count } }")
+    for call in (await _plan(one, factory.house, acme)).calls:
+        call.run = waiting
+    assert (await answered(one, factory.house, acme)).data == {"a": [{"count": 1}], "b": [{"count": 1}]}
 
 
 async def _plan(one: Prepared, house: House, actor: Actor) -> Any:
