@@ -21,6 +21,7 @@ from api.limits import Limits
 from api.pricing import Pricing
 from db.session import Database
 from schema.build import build
+from schema.plans.execute import PLAN_CHARACTERS
 from tests.api.conftest import Live, serving
 from tests.api.hostile import COMPLEX, HOSTILE, Hostile
 from tests.conftest import Urls
@@ -109,7 +110,7 @@ def test_plans_count_as_well(monkeypatch: pytest.MonkeyPatch) -> None:
     documents.read(source)["A"].prepared.ahead()
     read = documents._kept.weight
     documents.known(source)
-    assert documents._kept.weight - read >= 4 * reading.PLAN_CHARACTERS - reading.MOST_CHARACTERS // 1_000
+    assert documents._kept.weight - read >= 4 * PLAN_CHARACTERS - reading.MOST_CHARACTERS // 1_000
 
 
 def test_a_document_that_is_forgotten_is_gone() -> None:
