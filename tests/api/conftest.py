@@ -102,7 +102,8 @@ async def serving(urls: Urls, database: Database, **given: Any) -> AsyncIterator
             await asyncio.sleep(0.01)
             assert not task.done(), task.result()
         try:
-            async with httpx.AsyncClient(base_url=url, timeout=15) as client:
+            rested = httpx.Limits(keepalive_expiry=2)  # before the server lets go of it: the two never cross
+            async with httpx.AsyncClient(base_url=url, timeout=15, limits=rested) as client:
                 yield Live(url, app, chosen, database, tokens.signer(chosen), client)
         finally:
             app.state.drain.begin()
