@@ -192,8 +192,9 @@ begin
                 order by coalesce(q.headers ->> 'org', ''), q.vt, q.msg_id limit $4
             ) p
         )
+        -- A list, no join: see ev.relay.
         update pgmq.%1$I q set vt = $1 + make_interval(secs => $2), read_ct = q.read_ct + 1, last_read_at = $1
-        from picked p where q.msg_id = p.msg_id and (p.nth = 1 or not p.alone)
+        where q.msg_id = any (array(select p.msg_id from picked p where p.nth = 1 or not p.alone))
         returning coalesce(q.headers ->> 'org', ''), q.msg_id, q.read_ct, q.message, q.headers, q.enqueued_at
     $q$, 'q_' || p_queue) using clock_timestamp(), p_seconds, p_orgs, p_size, p_after, p_skip, p_together;
 end $$;
