@@ -179,7 +179,7 @@ class GraphQL:
         document = operation.document if planned is None else planned.rest
         if document is None:
             assert planned is not None
-            return ExecutionResult(planned.data, planned.errors or None)
+            return _in_order(planned.data, planned.errors)
         result: Any = execute(
             self.schema,
             document,
